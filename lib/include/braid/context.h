@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file braid/context.h
+ * @brief The library's state on one event loop.
+ *
+ * Everything made with a context belongs to the thread that runs its event_base and may be touched
+ * from there only. Several contexts, one a thread, that serve the same listening addresses are put
+ * into one group, so that a subflow accepted by one finds a session that lives in another.
+ */
+#ifndef BRAID_CONTEXT_H
+#define BRAID_CONTEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <braid/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct event_base;
+
+struct braid_context;
+struct braid_group;
+
+/** As syslog(3) has them. */
+enum braid_severity {
+    BRAID_LOG_ERR = 3,
+    BRAID_LOG_WARNING = 4,
+    BRAID_LOG_NOTICE = 5,
+    BRAID_LOG_INFO = 6,
+    BRAID_LOG_DEBUG = 7
+};
+
+/**
+ * Takes one line of the library's log, without newline.
+ *
+ * Runs on the context's thread; must not call back into the library.
+ */
+typedef void (*braid_log_cb)(enum braid_severity severity, const char *message, void *arg);
+
+/** A new, empty group: the one object that threads share, and the only lock. NULL: no memory. */
+BRAID_EXPORT struct braid_group *braid_group_new(void) BRAID_MUST_CHECK;
+
+/** Frees a group that no context is in any more; NULL is allowed. */
+BRAID_EXPORT void braid_group_free(struct braid_group *group);
+
+/**
+ * Makes a context.
+ *
+ * @param base  the loop; must outlive the context
+ * @param group shared with the contexts of other threads, must outlive this one; NULL: alone
+ * @return a new context, or NULL (out of memory or descriptors)
+ */
+BRAID_EXPORT struct braid_context *braid_context_new(struct event_base *base,
+                                                     struct braid_group *group) BRAID_MUST_CHECK;
+
+/**
+ * Frees a context with all that is still in it: streams are reset (what the socket takes at once
+ * is sent), listeners and dials freed. NULL is allowed.
+ */
+BRAID_EXPORT void braid_context_free(struct braid_context *context);
+
+/** Sets where the library's log lines go; NULL (the default): nowhere. */
+BRAID_EXPORT void braid_context_set_log_cb(struct braid_context *context, braid_log_cb cb,
+                                           void *arg);
+
+/** Bytes of memory that the context's sessions and buffers hold now, the pool's reserve included. */
+BRAID_EXPORT size_t braid_context_get_memory(const struct braid_context *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file braid/listener.h
+ * @brief Accepts subflows and pairs them with sessions; each new session is a new stream.
+ */
+#ifndef BRAID_LISTENER_H
+#define BRAID_LISTENER_H
+
+#include <braid/context.h>
+#include <braid/options.h>
+#include <braid/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct braid_listener;
+
+/**
+ * Takes a new stream, which is now the callee's (braid_stream_free()).
+ *
+ * The callee sets callbacks, and answers the peer with braid_stream_answer() once it knows whether
+ * what the stream is for can be had. Bytes may be readable already.
+ */
+typedef void (*braid_listener_cb)(struct braid_listener *listener, struct braid_stream *stream,
+                                  void *arg);
+
+/**
+ * Listens for subflows on a socket.
+ *
+ * A first flight that is not a valid preamble and HELLO within 5 s is closed, and so is the oldest
+ * one waiting when more than 1,024 are; each with a log line (rate-limited) that names the peer.
+ * Running out of descriptors pauses accepting for 100 ms at a time; nobody in the backlog is lost.
+ *
+ * @param options copied; NULL: the defaults
+ * @param fd      a listening socket, non-blocking; the listener keeps a duplicate of it, so several
+ *                contexts may be given the same one
+ * @return a listener, or NULL (out of memory or descriptors)
+ */
+BRAID_EXPORT struct braid_listener *braid_listener_new(struct braid_context *context,
+                                                       const struct braid_options *options, int fd,
+                                                       braid_listener_cb cb,
+                                                       void *arg) BRAID_MUST_CHECK;
+
+/** Stops listening; its streams live on, but subflows can no longer join them here. */
+BRAID_EXPORT void braid_listener_free(struct braid_listener *listener);
+
+/**
+ * Refuses new sessions from now on (BRAID_ERR_SHUTDOWN) while subflows may still join those that
+ * exist: for draining.
+ */
+BRAID_EXPORT void braid_listener_disable(struct braid_listener *listener);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file braid/options.h
+ * @brief How streams behave. Copied at use, so options may be changed or freed right after.
+ */
+#ifndef BRAID_OPTIONS_H
+#define BRAID_OPTIONS_H
+
+#include <stddef.h>
+
+#include <braid/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct braid_options;
+
+/** New options with the defaults named below; NULL: no memory. */
+BRAID_EXPORT struct braid_options *braid_options_new(void) BRAID_MUST_CHECK;
+
+/** Frees options; NULL is allowed. */
+BRAID_EXPORT void braid_options_free(struct braid_options *options);
+
+/**
+ * Sets how many subflows a connecting stream keeps (over all its paths).
+ *
+ * @param n 1 to 16; default 4
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_options_set_subflows(struct braid_options *options, unsigned n);
+
+/**
+ * Sets how many subflows a listener accepts for one session.
+ *
+ * @param n 1 to 64; default 16
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_options_set_max_subflows(struct braid_options *options, unsigned n);
+
+/**
+ * Sets how long a session without any subflow is kept.
+ *
+ * @param milliseconds 0 to 3,600,000; default 60,000
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_options_set_grace(struct braid_options *options, unsigned milliseconds);
+
+/**
+ * Sets the most that one direction of a stream may hold in memory at either end: the cap of the
+ * flow-control window.
+ *
+ * @param bytes 65,536 to 1 GiB; default 8 MiB
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_options_set_window(struct braid_options *options, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file braid/stream.h
+ * @brief One session, seen by the application: a reliable byte stream in each direction.
+ *
+ * Callbacks run from the event loop only, never from inside a call of the caller's, and inside one
+ * any call is allowed, braid_stream_free() of the same stream included.
+ */
+#ifndef BRAID_STREAM_H
+#define BRAID_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <braid/address.h>
+#include <braid/context.h>
+#include <braid/options.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct braid_stream;
+
+/** What an event callback is told; several may come in one call. */
+enum braid_stream_event {
+    BRAID_EVENT_CONNECTED = 0x01, /**< connecting side: the remote endpoint reached the target */
+    BRAID_EVENT_EOF = 0x02,       /**< the peer's half is finished and everything of it was drained */
+    BRAID_EVENT_CLOSED = 0x04,    /**< both halves are finished and acknowledged */
+    BRAID_EVENT_ERROR = 0x08      /**< the stream is broken; braid_stream_get_error() says why */
+};
+
+/** Bytes can be peeked (readcb), or reserved again after there was no room (writecb). */
+typedef void (*braid_stream_data_cb)(struct braid_stream *stream, void *arg);
+
+/** @param events a set of enum braid_stream_event. After CLOSED or ERROR only free is useful. */
+typedef void (*braid_stream_event_cb)(struct braid_stream *stream, unsigned events, void *arg);
+
+/**
+ * Connects a new stream to a remote endpoint.
+ *
+ * The stream accepts bytes at once. Subflows are dialled, and dialled again when they die, for as
+ * long as the stream lives: subflow i goes to addresses[i % n].
+ *
+ * @param options   copied; NULL: the defaults
+ * @param addresses n of them, each a path of its own; not owned, must outlive the stream
+ * @param n         1 to 16
+ * @return a stream, or NULL (out of memory, or n out of range)
+ */
+BRAID_EXPORT struct braid_stream *braid_stream_connect(struct braid_context *context,
+                                                       const struct braid_options *options,
+                                                       const struct braid_address *const *addresses,
+                                                       size_t n) BRAID_MUST_CHECK;
+
+/**
+ * Frees a stream. Before BRAID_EVENT_CLOSED this aborts it: the peer sees a reset. Its callbacks
+ * are never called again. NULL is allowed.
+ */
+BRAID_EXPORT void braid_stream_free(struct braid_stream *stream);
+
+/** Sets the callbacks, any of which may be NULL. What is due already is told from the loop. */
+BRAID_EXPORT void braid_stream_setcb(struct braid_stream *stream, braid_stream_data_cb readcb,
+                                     braid_stream_data_cb writecb, braid_stream_event_cb eventcb,
+                                     void *arg);
+
+/**
+ * Answers the peer of an accepted stream whether the target could be reached; once.
+ *
+ * @param error BRAID_OK, or one from BRAID_ERR_RESET on: the stream is then reset with that reason
+ */
+BRAID_EXPORT void braid_stream_answer(struct braid_stream *stream, int error);
+
+/**
+ * Lends memory to read new outgoing bytes into; nothing is sent before braid_stream_commit().
+ *
+ * @param v   receives the pieces, in order; valid until the next call for this context's streams
+ * @param max of v; 8 is plenty
+ * @return how many pieces; 0 when the stream has no room now (writecb tells when it has again),
+ *         or no more bytes are accepted (shut down, broken)
+ */
+BRAID_EXPORT int braid_stream_reserve(struct braid_stream *stream, struct iovec *v, int max)
+    BRAID_MUST_CHECK;
+
+/** Sends the first n bytes of what was reserved; 0 gives all of it back. */
+BRAID_EXPORT void braid_stream_commit(struct braid_stream *stream, size_t n);
+
+/**
+ * Shows the bytes that arrived in order and were not drained yet.
+ *
+ * @param v   receives the pieces, in order; valid until braid_stream_drain() or the callback ends
+ * @param max of v
+ * @return how many pieces; 0: nothing now
+ */
+BRAID_EXPORT int braid_stream_peek(struct braid_stream *stream, struct iovec *v, int max)
+    BRAID_MUST_CHECK;
+
+/** Takes n bytes of what was peeked off the stream, which opens the window for as many. */
+BRAID_EXPORT void braid_stream_drain(struct braid_stream *stream, size_t n);
+
+/** Finishes the sending half: the peer sees end of file after the last byte. Again: no effect. */
+BRAID_EXPORT void braid_stream_shutdown(struct braid_stream *stream);
+
+/** Breaks the stream off; the peer sees a reset with this reason. Free it afterwards. */
+BRAID_EXPORT void braid_stream_reset(struct braid_stream *stream, int error);
+
+/** Why the stream ended: BRAID_OK while it lives or after an orderly end. */
+BRAID_EXPORT int braid_stream_get_error(const struct braid_stream *stream);
+
+/** One subflow as it stands; a snapshot. */
+struct braid_subflow_info {
+    unsigned index;           /**< unique in the stream, never used again */
+    unsigned path;            /**< connecting side: index of the address it was dialled to */
+    const char *state;        /**< "dialling", "hello", "active", "suspect", "stale"; static */
+    uint64_t bytes_sent;      /**< stream bytes handed to it, repeats included */
+    uint64_t bytes_received;  /**< stream bytes that arrived on it, repeats included */
+    uint64_t bytes_resent;    /**< of bytes_sent: what had been sent elsewhere before */
+    uint32_t rtt;             /**< smoothed round trip, microseconds; 0: not known yet */
+    uint64_t rate;            /**< bytes a second while busy; 0: not known yet */
+    struct sockaddr_storage local;
+    struct sockaddr_storage peer;
+};
+
+/** A stream as it stands; a snapshot. */
+struct braid_stream_info {
+    uint64_t id;              /**< the session's */
+    uint64_t bytes_sent;      /**< accepted from the application */
+    uint64_t bytes_received;  /**< drained by the application */
+    uint64_t bytes_resent;    /**< sent again on another subflow, dead subflows' included */
+    uint64_t backlog;         /**< accepted and not acknowledged by the peer */
+    uint64_t unread;          /**< arrived and not drained */
+    unsigned subflows;        /**< alive now */
+    unsigned subflows_lost;   /**< died so far */
+    bool established;         /**< the peer has answered */
+};
+
+/** Fills in info. */
+BRAID_EXPORT void braid_stream_get_info(const struct braid_stream *stream,
+                                        struct braid_stream_info *info);
+
+/**
+ * Fills in one entry for each subflow, live ones first, then those that died (the latest 16).
+ *
+ * A dead one has the state "lost".
+ *
+ * @return how many were filled in, at most max
+ */
+BRAID_EXPORT size_t braid_stream_get_subflows(const struct braid_stream *stream,
+                                              struct braid_subflow_info *infos, size_t max);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
