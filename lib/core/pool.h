@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All memory of the core: small objects by size, and chunks, the reference-counted buffers that
+ * payload lives in from the read that brings it to the write that takes it away.
+ *
+ * One pool a thread. Every byte is accounted for; the cap makes an allocation fail, never grow.
+ * Freed chunks are kept on a last-in-first-out list, so that the hottest memory is used again first.
+ */
+#ifndef BRAID_POOL_H
+#define BRAID_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BRAID_CHUNK_SMALL 4096u  /* with its header: one page */
+#define BRAID_CHUNK_LARGE 65536u /* with its header */
+
+struct braid_pool;
+
+struct braid_chunk {
+    struct braid_chunk *next; /* for the list of whoever owns it */
+    struct braid_pool *pool;
+    uint64_t offset;          /* sendbuf: stream offset of data[0] */
+    uint32_t refs;
+    uint32_t size;            /* of data */
+    uint32_t fill;            /* bytes of data in use, from the start */
+    uint32_t large;
+    uint8_t data[];
+};
+
+/* A new pool that never holds more than cap bytes (0: no cap). NULL: no memory. */
+struct braid_pool *braid_pool_new(size_t cap);
+
+/* Frees a pool; everything allocated from it must have been freed. NULL is allowed. */
+void braid_pool_free(struct braid_pool *pool);
+
+/* Bytes handed out and kept in reserve. */
+size_t braid_pool_bytes(const struct braid_pool *pool);
+
+/* Bytes handed out alone, 0 when nothing is leaked at the end. */
+size_t braid_pool_used(const struct braid_pool *pool);
+
+/* Tests only: lets the n-th allocation from now (1: the next) and all after it fail; 0: none. */
+void braid_pool_fail_after(struct braid_pool *pool, uint64_t n);
+
+/* Allocates zeroed memory; NULL when there is none or the cap is reached. */
+void *braid_pool_alloc(struct braid_pool *pool, size_t size);
+
+/* Gives back memory of exactly this size; NULL is allowed. */
+void braid_pool_release(struct braid_pool *pool, void *memory, size_t size);
+
+/* A chunk with one reference, empty; its data is not initialised. NULL as above. */
+struct braid_chunk *braid_chunk_new(struct braid_pool *pool, int large);
+
+/* One reference more; returns chunk. */
+struct braid_chunk *braid_chunk_ref(struct braid_chunk *chunk);
+
+/* One reference less; the last one returns the chunk to its pool. NULL is allowed. */
+void braid_chunk_unref(struct braid_chunk *chunk);
+
+#endif
