@@ -43,6 +43,7 @@ struct braid_session_config {
     uint64_t instance;     /* random, one for the life of the endpoint's process */
     uint64_t seed;         /* random; for what the wire wants random and is no secret */
     unsigned subflows;     /* LOCAL: how many to keep */
+    unsigned first;        /* LOCAL: how many to start with, one a path; 0 means 1 */
     unsigned max_subflows; /* REMOTE: how many to accept */
     uint64_t grace;        /* microseconds without a subflow before the session ends */
     size_t window;         /* the most that one direction may hold, bytes */
@@ -65,6 +66,8 @@ struct braid_action {
     enum braid_action_type type;
     int error;
     void *user; /* CLOSE_SUBFLOW: the subflow's, see braid_subflow_add() */
+    struct braid_subflow *subflow; /* CLOSE_SUBFLOW: for its last statistics; it stays valid (and
+                                      ignores what it is fed) until the next action is asked for */
 };
 
 /* What the driver can learn of a subflow's socket (tcp_info, SIOCOUTQ). */
@@ -226,7 +229,10 @@ uint64_t braid_session_deadline(const struct braid_session *session);
 /* Does what is due. Calling it early is harmless. */
 void braid_session_on_time(struct braid_session *session, uint64_t now);
 
-/* Takes the next action; false: none left. After CLOSED nothing but braid_session_free(). */
+/*
+ * Takes the next action; false: none left. After CLOSED nothing but braid_session_get_stats() and
+ * braid_session_free().
+ */
 bool braid_session_next_action(struct braid_session *session, struct braid_action *action);
 
 /* ---- statistics ---- */
