@@ -166,11 +166,13 @@ self_test_symbols() {
 
 # ---- main -------------------------------------------------------------------------------------
 failed=0
-check() {
+tests=0
+check() { # NAME COMMAND...: one test, in TAP
+    tests=$((tests + 1))
     if "${@:2}"; then
-        echo "ok: $1"
+        echo "ok $tests - $1"
     else
-        echo "FAILED: $1"
+        echo "not ok $tests - $1"
         failed=1
     fi
 }
@@ -184,4 +186,5 @@ if [ -n "${top_builddir:-}" ]; then
 else
     echo "left out: the core's archive, since top_builddir is not set"
 fi
+echo "1..$tests"
 exit $failed

@@ -33,11 +33,13 @@ mkdir -p "$root/bin"
 cp /bin/kill "$root/bin/kill"
 
 failed=0
-check() {
+tests=0
+check() { # NAME COMMAND...: one test, in TAP
+    tests=$((tests + 1))
     if "${@:2}"; then
-        echo "ok: $1"
+        echo "ok $tests - $1"
     else
-        echo "FAILED: $1"
+        echo "not ok $tests - $1"
         failed=1
     fi
 }
@@ -74,4 +76,5 @@ check "braidd@.service is clean" verify braidd@one.service
 check "braidd.socket is clean" verify braidd.socket
 check "braidd.service is closed up" exposure braidd.service
 check "braidd@.service is closed up" exposure braidd@one.service
+echo "1..$tests"
 exit $failed

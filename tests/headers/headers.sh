@@ -22,11 +22,13 @@ as_cxx() {
 }
 
 failed=0
-check() {
+tests=0
+check() { # NAME COMMAND...: one test, in TAP
+    tests=$((tests + 1))
     if "${@:2}"; then
-        echo "ok: $1"
+        echo "ok $tests - $1"
     else
-        echo "FAILED: $1"
+        echo "not ok $tests - $1"
         failed=1
     fi
 }
@@ -46,4 +48,5 @@ for path in "$top_srcdir"/lib/include/braid/*.h; do
     [ -z "${CXX:-}" ] || check "<braid/$header> as C++17" as_cxx "$top_srcdir/lib/include" "$header"
 done
 [ -n "${CXX:-}" ] || echo "left out: C++, since there is no compiler for it"
+echo "1..$tests"
 exit $failed
