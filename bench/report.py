@@ -10,6 +10,12 @@ def _cell(value, digits):
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def _verdict(figure):
+    """As the figure says; a bar without a figure to hold against it is not met either."""
+    missing = figure.bars and figure.median("braid") is None
+    return "not measured" if missing else figure.verdict()
+
+
 def _row(figure, names):
     ratios = figure.ratios()
     cells = [figure.title, figure.unit]
@@ -19,7 +25,7 @@ def _row(figure, names):
             if other in names:
                 cells.append(_cell(ratios.get(other), 2))
         cells.append(", ".join(bar.text(figure) for bar in figure.bars))
-        cells.append(figure.verdict())
+        cells.append(_verdict(figure))
     return cells
 
 
@@ -41,8 +47,8 @@ def table(figures, measured):
         )
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "-" * max(len(line) for line in lines))
-    verdicts = [figure.verdict() for figure in figures]
-    if any(verdicts):
+    verdicts = [_verdict(figure) for figure in figures if figure.values]
+    if "braid" in names and any(verdicts):
         held = sum(1 for verdict in verdicts if verdict)
         lines.append(f"{verdicts.count('pass')} of {held} figures within their bars")
     return "\n".join(lines)
@@ -64,7 +70,7 @@ def write_json(path, figures, about, notes):
                 "rounds": figure.values,
                 "ratio": figure.ratios(),
                 "bars": [bar.text(figure) for bar in figure.bars],
-                "verdict": figure.verdict(),
+                "verdict": _verdict(figure),
             }
         )
     with open(path, "w", encoding="utf-8") as file:
