@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * braidd: wires the parts together, and waits for signals while the workers serve.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "daemon/clock.h"
+#include "daemon/config.h"
+#include "daemon/control.h"
+#include "daemon/limits.h"
+#include "daemon/log.h"
+#include "daemon/mailbox.h"
+#include "daemon/notify.h"
+#include "daemon/options.h"
+#include "daemon/status.h"
+#include "daemon/tunnel.h"
+#include "daemon/worker.h"
+
+static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
+#define SIGNAL_COUNT (sizeof(handled_signals) / sizeof(handled_signals[0]))
+
+struct daemon {
+    const struct config *config;
+    struct event_base *base;
+    struct event *signals[SIGNAL_COUNT];
+    struct mailbox *mailbox;
+    struct control *control;
+    struct crew crew;
+    struct status status;
+    bool draining;
+};
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+/* Called after each wake-up by a worker: goes on with draining where that is due. */
+static void callback_woken(void *owner)
+{
+    struct daemon *daemon = owner;
+    struct crew *crew = &daemon->crew;
+
+    if (!daemon->draining || atomic_load(&crew->drained) < crew->count) {
+        return;
+    }
+    /* Only now has no worker an event on these any more. New clients are refused from here on; new
+     * sessions of remote tunnels are, while subflows still join those there are. */
+    tunnels_close_sockets(crew->tunnels, daemon->config->tunnel_count, CONFIG_LOCAL);
+    if (limits_sessions(&crew->limits) == 0) {
+        event_base_loopbreak(daemon->base);
+    }
+}
+
+static void drain(struct daemon *daemon, const char *why)
+{
+    unsigned sessions = limits_sessions(&daemon->crew.limits);
+
+    log_line(BRAID_LOG_NOTICE, "%s: stopping, %u session%s left; a second signal stops at once",
+             why, sessions, sessions == 1 ? " is" : "s are");
+    notify_stopping(sessions);
+    daemon->draining = true;
+    crew_drain(&daemon->crew);
+}
+
+static void callback_signal(evutil_socket_t signal_number, short what, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    (void)what;
+    if (signal_number == SIGHUP) {
+        log_line(BRAID_LOG_WARNING, "SIGHUP: reloading is not supported yet; restart instead");
+    } else if (daemon->draining) {
+        log_line(BRAID_LOG_NOTICE, "%s: stopping at once, %u sessions are reset",
+                 signal_number == SIGINT ? "SIGINT" : "SIGTERM",
+                 limits_sessions(&daemon->crew.limits));
+        event_base_loopbreak(daemon->base);
+    } else {
+        drain(daemon, signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    }
+}
+
+/* ---- the beginning --------------------------------------------------------------------------- */
+
+static int open_control(struct daemon *daemon)
+{
+    const char *path = daemon->config->control;
+    struct control_source source = status_source(&daemon->status);
+    const char *advice = "";
+    int fd;
+
+    if (path == NULL) {
+        return 0;
+    }
+    fd = control_open(path);
+    if (fd < 0) {
+        if (errno == ENOENT) {
+            advice = "; create its directory, or choose another path";
+        } else if (errno == EADDRINUSE) {
+            advice = "; another braidd answers there: choose another path";
+        }
+        log_line(BRAID_LOG_ERR, "%s: [braidd] control = %s: %s%s", daemon->config->file, path,
+                 strerror(errno), advice);
+        return -1;
+    }
+    daemon->control = control_new(daemon->base, fd, &source);
+    if (daemon->control == NULL) {
+        (void)unlink(path);
+        log_line(BRAID_LOG_ERR, "control socket: out of memory");
+        return -1;
+    }
+    return 0;
+}
+
+static int open_loop(struct daemon *daemon)
+{
+    struct event_config *config = event_config_new();
+
+    if (config != NULL) {
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+        daemon->base = event_base_new_with_config(config);
+        event_config_free(config);
+    }
+    if (daemon->base == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        daemon->signals[i] =
+            evsignal_new(daemon->base, handled_signals[i], callback_signal, daemon);
+        if (daemon->signals[i] == NULL || evsignal_add(daemon->signals[i], NULL) != 0) {
+            return -1;
+        }
+    }
+    daemon->mailbox = mailbox_new(daemon->base, callback_woken, daemon);
+    return daemon->mailbox == NULL ? -1 : 0;
+}
+
+static int start_crew(struct daemon *daemon)
+{
+    struct crew *crew = &daemon->crew;
+
+    crew->limits.name = "max-sessions";
+    crew->limits.max_sessions = daemon->config->max_sessions;
+    crew->main = daemon->mailbox;
+    crew->group = braid_group_new();
+    if (crew->group == NULL || crew_start(crew) != 0) {
+        log_line(BRAID_LOG_ERR, "starting %u workers: %s", daemon->config->workers,
+                 strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static void log_ready(const struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->config->tunnel_count; i++) {
+        const struct tunnel *tunnel = &daemon->crew.tunnels[i];
+
+        for (size_t j = 0; j < tunnel->socket_count; j++) {
+            log_line(BRAID_LOG_INFO, "[%s %s] listening on %s", tunnel_role(tunnel),
+                     tunnel->config->name, tunnel->sockets[j].text);
+        }
+    }
+    log_line(BRAID_LOG_INFO, "ready");
+    notify_ready();
+}
+
+/* Everything that can fail, each with its own line. */
+static int start(struct daemon *daemon)
+{
+    struct crew *crew = &daemon->crew;
+
+    crew->config = daemon->config;
+    daemon->status.crew = crew;
+    daemon->status.started = clock_now();
+    limits_raise_descriptors(daemon->config);
+    if (open_loop(daemon) != 0) {
+        log_line(BRAID_LOG_ERR, "starting the event loop: %s", strerror(errno));
+        return -1;
+    }
+    crew->tunnels = tunnels_open(daemon->config);
+    if (crew->tunnels == NULL || open_control(daemon) != 0 || start_crew(daemon) != 0) {
+        return -1;
+    }
+    log_ready(daemon);
+    return 0;
+}
+
+static void stop(struct daemon *daemon)
+{
+    struct crew *crew = &daemon->crew;
+
+    if (daemon->control != NULL) {
+        (void)unlink(daemon->config->control);
+        control_free(daemon->control);
+    }
+    crew_free(crew);
+    braid_group_free(crew->group);
+    tunnels_free(crew->tunnels, daemon->config->tunnel_count);
+    mailbox_free(daemon->mailbox);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        if (daemon->signals[i] != NULL) {
+            event_free(daemon->signals[i]);
+        }
+    }
+    if (daemon->base != NULL) {
+        event_base_free(daemon->base);
+    }
+}
+
+static int serve(const struct config *config)
+{
+    struct daemon daemon = {.config = config};
+    int result = EXIT_FAILURE;
+
+    signal(SIGPIPE, SIG_IGN);
+    log_set_level(config->log_level);
+    if (start(&daemon) == 0) {
+        event_base_dispatch(daemon.base);
+        result = EXIT_SUCCESS;
+    }
+    stop(&daemon);
+    if (result == EXIT_SUCCESS) {
+        log_line(BRAID_LOG_NOTICE, "stopped");
+    }
+    libevent_global_shutdown();
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct config *config;
+    int result = EXIT_SUCCESS;
+
+    if (options_parse(&options, argc, argv) != 0) {
+        fprintf(stderr, "braidd: %s\n", options.error);
+        return OPTIONS_EXIT_USAGE;
+    }
+    if (options.action == OPTIONS_HELP || options.action == OPTIONS_VERSION) {
+        if (options.action == OPTIONS_HELP) {
+            options_print_help(stdout);
+        } else {
+            options_print_version(stdout);
+        }
+        return fclose(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    config = config_read(options.config, stderr);
+    if (config == NULL) {
+        return EXIT_FAILURE;
+    }
+    if (options.action == OPTIONS_TEST) {
+        printf("%s: ok\n", config->file);
+        result = fclose(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    } else {
+        result = serve(config);
+    }
+    config_free(config);
+    return result;
+}
