@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The greeting: what opens a subflow, the preamble and the first HELLO, before its session is known.
+ * The greeting: what opens a subflow, the preamble and the first HELLO, before its session is
+ * known.
  */
 #ifndef BRAID_HELLO_H
 #define BRAID_HELLO_H
@@ -41,8 +42,8 @@ struct braid_greeting {
 };
 
 enum braid_greeting_result {
-    BRAID_GREETING_MORE,     /* not whole yet: everything was used */
-    BRAID_GREETING_DONE,     /* *used bytes belonged to it, the rest is the session's */
+    BRAID_GREETING_MORE, /* not whole yet: everything was used */
+    BRAID_GREETING_DONE, /* *used bytes belonged to it, the rest is the session's */
 };
 
 /*

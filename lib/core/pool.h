@@ -4,7 +4,8 @@
  * payload lives in from the read that brings it to the write that takes it away.
  *
  * One pool a thread. Every byte is accounted for; the cap makes an allocation fail, never grow.
- * Freed chunks are kept on a last-in-first-out list, so that the hottest memory is used again first.
+ * Freed chunks are kept on a last-in-first-out list, so that the hottest memory is used again
+ * first.
  */
 #ifndef BRAID_POOL_H
 #define BRAID_POOL_H
@@ -20,10 +21,10 @@ struct braid_pool;
 struct braid_chunk {
     struct braid_chunk *next; /* for the list of whoever owns it */
     struct braid_pool *pool;
-    uint64_t offset;          /* sendbuf: stream offset of data[0] */
+    uint64_t offset; /* sendbuf: stream offset of data[0] */
     uint32_t refs;
-    uint32_t size;            /* of data */
-    uint32_t fill;            /* bytes of data in use, from the start */
+    uint32_t size; /* of data */
+    uint32_t fill; /* bytes of data in use, from the start */
     uint32_t large;
     uint8_t data[];
 };

@@ -57,22 +57,23 @@ enum braid_action_type {
     BRAID_ACTION_WRITABLE,      /* bytes can be reserved again after there was no room */
     BRAID_ACTION_EOF,           /* the peer's half is finished and everything of it was drained */
     BRAID_ACTION_DIAL,          /* LOCAL: braid_session_subflows_wanted() has grown, or one died */
-    BRAID_ACTION_CLOSE_SUBFLOW, /* close it: error BRAID_OK: nothing is left to send, shut it down and
-                                   read to its end; else at once. It is no longer the session's. */
+    BRAID_ACTION_CLOSE_SUBFLOW, /* close it: error BRAID_OK: nothing is left to send, shut it down
+                                   and read to its end; else at once. It is no longer the session's.
+                                 */
     BRAID_ACTION_CLOSED,        /* the last action: the session is over, error says why */
 };
 
 struct braid_action {
     enum braid_action_type type;
     int error;
-    void *user; /* CLOSE_SUBFLOW: the subflow's, see braid_subflow_add() */
+    void *user;                    /* CLOSE_SUBFLOW: the subflow's, see braid_subflow_add() */
     struct braid_subflow *subflow; /* CLOSE_SUBFLOW: for its last statistics; it stays valid (and
                                       ignores what it is fed) until the next action is asked for */
 };
 
 /* What the driver can learn of a subflow's socket (tcp_info, SIOCOUTQ). */
 struct braid_sample {
-    uint32_t rtt;         /* smoothed, microseconds */
+    uint32_t rtt; /* smoothed, microseconds */
     uint32_t rttvar;
     uint32_t min_rtt;
     uint32_t cwnd;        /* segments */
@@ -249,18 +250,20 @@ struct braid_subflow_stats {
 };
 
 struct braid_session_stats {
-    uint64_t committed;    /* bytes taken from the application */
-    uint64_t acked;        /* of these, known to have arrived */
-    uint64_t drained;      /* bytes the application took */
-    uint64_t unread;       /* bytes in order that it did not take yet */
+    uint64_t committed; /* bytes taken from the application */
+    uint64_t acked;     /* of these, known to have arrived */
+    uint64_t drained;   /* bytes the application took */
+    uint64_t unread;    /* bytes in order that it did not take yet */
     uint64_t bytes_resent;
     unsigned subflows;
     unsigned subflows_lost;
     bool established;
-    size_t memory;         /* bytes of buffers held in both directions */
+    size_t memory; /* bytes of buffers held in both directions */
 };
 
-void braid_subflow_get_stats(const struct braid_subflow *subflow, struct braid_subflow_stats *stats);
-void braid_session_get_stats(const struct braid_session *session, struct braid_session_stats *stats);
+void braid_subflow_get_stats(const struct braid_subflow *subflow,
+                             struct braid_subflow_stats *stats);
+void braid_session_get_stats(const struct braid_session *session,
+                             struct braid_session_stats *stats);
 
 #endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flow control of what comes in: how far the peer may send.
+ *
+ * The window grows with the application's appetite: twice what it takes in one round trip
+ * (dynamic right-sizing, as Linux' tcp_rcv_space_adjust does), never beyond its cap, and never
+ * shrinks below what was promised: limits only move up.
+ */
+#ifndef BRAID_FLOW_H
+#define BRAID_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct braid_flow {
+    uint64_t limit;  /* the highest that was told to the peer */
+    uint64_t window; /* what the limit should be ahead of the drained bytes */
+    uint64_t window_max;
+    uint64_t epoch_start; /* of the running measurement */
+    uint64_t epoch_drained;
+};
+
+void braid_flow_init(struct braid_flow *flow, uint64_t window_max, uint64_t now);
+
+/*
+ * Notes that the application has drained up to this offset.
+ *
+ * round_trip: the longest among the live subflows, microseconds; 0: unknown.
+ */
+void braid_flow_drained(struct braid_flow *flow, uint64_t drained, uint64_t round_trip,
+                        uint64_t now);
+
+/* The limit that could be told now. */
+uint64_t braid_flow_next_limit(const struct braid_flow *flow, uint64_t drained);
+
+/* Whether that is so much more than the last one told that the peer should hear of it at once. */
+bool braid_flow_worth_telling(const struct braid_flow *flow, uint64_t drained, uint64_t received);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a subflow has been given and its receiver has not confirmed: stream ranges in the order they
+ * were written. TCP keeps that order, so one count of bytes received tells exactly which arrived.
+ */
+#ifndef BRAID_INFLIGHT_H
+#define BRAID_INFLIGHT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pool.h"
+#include "ranges.h"
+
+/* Zeroed: empty. A ring: room is a power of two or 0. */
+struct braid_inflight {
+    struct braid_range *at;
+    size_t first;
+    size_t count;
+    size_t room;
+    uint64_t bytes;
+};
+
+void braid_inflight_clear(struct braid_inflight *queue, struct braid_pool *pool);
+
+/* Makes sure that the next n pushes succeed. Returns 0 or -BRAID_ERR_MEMORY. */
+int braid_inflight_reserve(struct braid_inflight *queue, struct braid_pool *pool, size_t n);
+
+/* Appends [start, start + len); there must be room. */
+void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t len);
+
+/*
+ * Takes at most max bytes off the front, all from one range; max and the queue must not be 0.
+ */
+struct braid_range braid_inflight_pop(struct braid_inflight *queue, struct braid_pool *pool,
+                                      uint64_t max);
+
+/* The i-th range from the front, i < count. */
+struct braid_range braid_inflight_at(const struct braid_inflight *queue, size_t i);
+
+#endif

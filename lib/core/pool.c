@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "pool.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "plan.h"
+
+/* What is kept of freed chunks; more goes back to the system. */
+#define RESERVE_LARGE 32u
+#define RESERVE_SMALL 64u
+
+struct reserve {
+    struct braid_chunk *head;
+    unsigned count;
+    unsigned max;
+};
+
+struct braid_pool {
+    size_t used;
+    size_t reserved;
+    size_t cap;
+    uint64_t fail_in;           /* 0: allocations do not fail; 1: they do; else counts down */
+    struct reserve reserves[2]; /* small, large */
+    struct braid_plan plan;
+};
+
+static size_t chunk_bytes(bool large)
+{
+    return large ? BRAID_CHUNK_LARGE : BRAID_CHUNK_SMALL;
+}
+
+/* Whether size more bytes may be handed out. */
+static bool admit(struct braid_pool *pool, size_t size)
+{
+    if (pool->fail_in == 1)
+        return false;
+    if (pool->fail_in > 1)
+        pool->fail_in--;
+    return pool->cap == 0 || (size <= pool->cap && pool->used <= pool->cap - size);
+}
+
+struct braid_pool *braid_pool_new(size_t cap)
+{
+    struct braid_pool *pool = calloc(1, sizeof *pool);
+
+    if (pool == NULL)
+        return NULL;
+    pool->cap = cap;
+    pool->reserves[0].max = RESERVE_SMALL;
+    pool->reserves[1].max = RESERVE_LARGE;
+    return pool;
+}
+
+void braid_pool_free(struct braid_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct braid_chunk *chunk;
+
+        while ((chunk = pool->reserves[i].head) != NULL) {
+            pool->reserves[i].head = chunk->next;
+            free(chunk);
+        }
+    }
+    free(pool);
+}
+
+size_t braid_pool_bytes(const struct braid_pool *pool)
+{
+    return pool->used + pool->reserved;
+}
+
+size_t braid_pool_used(const struct braid_pool *pool)
+{
+    return pool->used;
+}
+
+void braid_pool_fail_after(struct braid_pool *pool, uint64_t n)
+{
+    pool->fail_in = n;
+}
+
+struct braid_plan *braid_pool_plan(struct braid_pool *pool)
+{
+    return &pool->plan;
+}
+
+void *braid_pool_alloc(struct braid_pool *pool, size_t size)
+{
+    void *memory;
+
+    if (!admit(pool, size))
+        return NULL;
+    memory = calloc(1, size);
+    if (memory != NULL)
+        pool->used += size;
+    return memory;
+}
+
+void braid_pool_release(struct braid_pool *pool, void *memory, size_t size)
+{
+    if (memory == NULL)
+        return;
+    pool->used -= size;
+    free(memory);
+}
+
+struct braid_chunk *braid_chunk_new(struct braid_pool *pool, int large)
+{
+    size_t bytes = chunk_bytes(large != 0);
+    struct reserve *reserve = &pool->reserves[large != 0];
+    struct braid_chunk *chunk;
+
+    if (!admit(pool, bytes))
+        return NULL;
+    chunk = reserve->head;
+    if (chunk != NULL) {
+        reserve->head = chunk->next;
+        reserve->count--;
+        pool->reserved -= bytes;
+    } else {
+        chunk = malloc(bytes);
+        if (chunk == NULL)
+            return NULL;
+        chunk->pool = pool;
+        chunk->size = (uint32_t)(bytes - sizeof *chunk);
+        chunk->large = large != 0;
+    }
+    pool->used += bytes;
+    chunk->next = NULL;
+    chunk->offset = 0;
+    chunk->refs = 1;
+    chunk->fill = 0;
+    return chunk;
+}
+
+struct braid_chunk *braid_chunk_ref(struct braid_chunk *chunk)
+{
+    chunk->refs++;
+    return chunk;
+}
+
+void braid_chunk_unref(struct braid_chunk *chunk)
+{
+    struct braid_pool *pool;
+    struct reserve *reserve;
+
+    if (chunk == NULL || --chunk->refs > 0)
+        return;
+    pool = chunk->pool;
+    reserve = &pool->reserves[chunk->large];
+    pool->used -= chunk_bytes(chunk->large);
+    if (reserve->count >= reserve->max) {
+        free(chunk);
+        return;
+    }
+    chunk->next = reserve->head;
+    reserve->head = chunk;
+    reserve->count++;
+    pool->reserved += chunk_bytes(chunk->large);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "recvbuf.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <braid/error.h>
+
+/* Below this a copy is cheaper than holding on to the chunk that the bytes came in. */
+#define COPY_BELOW 4096u
+
+/* Once this much waits, everything is copied: a slow reader must not pin half-empty chunks. */
+#define REFERENCE_BACKLOG (1024u * 1024u)
+
+/* More pieces than this, when they are small on average, are an attack on our memory. */
+#define PIECES_FREE 1024u
+#define PIECE_CHARGE 256u
+
+struct braid_piece {
+    struct braid_piece *next;
+    struct braid_piece *prev;
+    struct braid_chunk *chunk;
+    uint64_t offset;
+    uint32_t start;
+    uint32_t len;
+};
+
+static uint64_t piece_end(const struct braid_piece *piece)
+{
+    return piece->offset + piece->len;
+}
+
+static void remove_piece(struct braid_recvbuf *buf, struct braid_pool *pool,
+                         struct braid_piece *piece)
+{
+    if (piece->prev != NULL)
+        piece->prev->next = piece->next;
+    else
+        buf->head = piece->next;
+    if (piece->next != NULL)
+        piece->next->prev = piece->prev;
+    else
+        buf->tail = piece->prev;
+    buf->pieces--;
+    buf->bytes -= piece->len;
+    braid_chunk_unref(piece->chunk);
+    braid_pool_release(pool, piece, sizeof *piece);
+}
+
+static void drop_fill(struct braid_recvbuf *buf)
+{
+    braid_chunk_unref(buf->fill);
+    buf->fill = NULL;
+}
+
+void braid_recvbuf_clear(struct braid_recvbuf *buf, struct braid_pool *pool)
+{
+    while (buf->head != NULL)
+        remove_piece(buf, pool, buf->head);
+    drop_fill(buf);
+}
+
+/* Links a new piece behind prev (NULL: first). */
+static int add_piece(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *prev,
+                     const struct braid_piece *like)
+{
+    struct braid_piece *piece;
+
+    if (buf->pieces >= PIECES_FREE && buf->pieces * PIECE_CHARGE > buf->bytes)
+        return -BRAID_ERR_PROTOCOL;
+    piece = braid_pool_alloc(pool, sizeof *piece);
+    if (piece == NULL)
+        return -BRAID_ERR_MEMORY;
+    *piece = *like;
+    braid_chunk_ref(piece->chunk);
+    piece->prev = prev;
+    piece->next = prev != NULL ? prev->next : buf->head;
+    if (piece->next != NULL)
+        piece->next->prev = piece;
+    else
+        buf->tail = piece;
+    if (prev != NULL)
+        prev->next = piece;
+    else
+        buf->head = piece;
+    buf->pieces++;
+    buf->bytes += piece->len;
+    return 0;
+}
+
+/* Copies the start of a piece into the fill chunk; returns how many bytes, or an error. */
+static int copy_some(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *prev,
+                     const struct braid_piece *from)
+{
+    struct braid_chunk *fill = buf->fill;
+    struct braid_piece copy = *from;
+    int error;
+
+    if (fill == NULL || fill->fill == fill->size) {
+        fill = braid_chunk_new(pool, buf->bytes + from->len > BRAID_CHUNK_SMALL);
+        if (fill == NULL)
+            return -BRAID_ERR_MEMORY;
+        drop_fill(buf);
+        buf->fill = fill;
+    }
+    copy.chunk = fill;
+    copy.start = fill->fill;
+    if (copy.len > fill->size - fill->fill)
+        copy.len = fill->size - fill->fill;
+    memcpy(fill->data + copy.start, from->chunk->data + from->start, copy.len);
+    if (prev != NULL && prev->chunk == fill && prev->start + prev->len == copy.start &&
+        piece_end(prev) == copy.offset) {
+        prev->len += copy.len;
+        buf->bytes += copy.len;
+    } else {
+        error = add_piece(buf, pool, prev, &copy);
+        if (error != 0)
+            return error;
+    }
+    fill->fill += copy.len;
+    return (int)copy.len;
+}
+
+/* Stores a piece that overlaps nothing, behind prev; returns the last piece of it through *last. */
+static int store(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *prev,
+                 struct braid_piece piece, struct braid_piece **last)
+{
+    if (piece.len >= COPY_BELOW && buf->bytes < REFERENCE_BACKLOG) {
+        int error = add_piece(buf, pool, prev, &piece);
+
+        *last = prev != NULL ? prev->next : buf->head;
+        return error;
+    }
+    while (piece.len > 0) {
+        int n = copy_some(buf, pool, prev, &piece);
+
+        if (n < 0)
+            return n;
+        if (prev == NULL)
+            prev = buf->head;
+        else if (prev->next != NULL && prev->next->offset == piece.offset)
+            prev = prev->next;
+        piece.offset += (uint32_t)n;
+        piece.start += (uint32_t)n;
+        piece.len -= (uint32_t)n;
+    }
+    *last = prev;
+    return 0;
+}
+
+/* Moves next over all pieces that now join it, from piece (NULL: the first) on. */
+static void advance(struct braid_recvbuf *buf, const struct braid_piece *piece)
+{
+    if (piece == NULL)
+        piece = buf->head;
+    for (; piece != NULL && piece->offset <= buf->next; piece = piece->next) {
+        if (piece_end(piece) > buf->next)
+            buf->next = piece_end(piece);
+    }
+}
+
+int braid_recvbuf_insert(struct braid_recvbuf *buf, struct braid_pool *pool, uint64_t offset,
+                         struct braid_chunk *chunk, uint32_t start, uint32_t len)
+{
+    struct braid_piece *prev = buf->tail;
+    uint64_t end = offset + len;
+
+    if (offset < buf->next) {
+        if (end <= buf->next)
+            return 0;
+        start += (uint32_t)(buf->next - offset);
+        offset = buf->next;
+    }
+    while (prev != NULL && prev->offset > offset)
+        prev = prev->prev;
+    while (offset < end) {
+        struct braid_piece *follows = prev != NULL ? prev->next : buf->head;
+        uint64_t stop = follows != NULL && follows->offset < end ? follows->offset : end;
+
+        if (prev != NULL && piece_end(prev) > offset) {
+            start += (uint32_t)(piece_end(prev) - offset);
+            offset = piece_end(prev);
+        }
+        if (offset < stop) {
+            struct braid_piece piece = {NULL,   NULL,  chunk,
+                                        offset, start, (uint32_t)(stop - offset)};
+            struct braid_piece *before = prev;
+            int error = store(buf, pool, before, piece, &prev);
+
+            if (piece.offset <= buf->next)
+                advance(buf, before);
+            if (error != 0)
+                return error;
+            start += piece.len;
+            offset = stop;
+        }
+        if (offset < end)
+            prev = follows;
+    }
+    return 0;
+}
+
+int braid_recvbuf_peek(const struct braid_recvbuf *buf, struct iovec *v, int max)
+{
+    int count = 0;
+
+    for (const struct braid_piece *piece = buf->head;
+         piece != NULL && count < max && piece->offset < buf->next; piece = piece->next) {
+        v[count].iov_base = piece->chunk->data + piece->start;
+        v[count].iov_len = piece->len;
+        count++;
+    }
+    return count;
+}
+
+void braid_recvbuf_drain(struct braid_recvbuf *buf, struct braid_pool *pool, size_t n)
+{
+    buf->drained += n;
+    while (n > 0) {
+        struct braid_piece *piece = buf->head;
+
+        if (piece->len > n) {
+            piece->offset += n;
+            piece->start += (uint32_t)n;
+            piece->len -= (uint32_t)n;
+            buf->bytes -= n;
+            return;
+        }
+        n -= piece->len;
+        remove_piece(buf, pool, piece);
+    }
+    if (buf->head == NULL)
+        drop_fill(buf);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The insides of a session and its subflows, for the files that make them up: session.c (life,
+ * application, time), session_send.c (pull), session_receive.c (feed), subflow.c, rescue.c, and the
+ * schedulers.
+ */
+#ifndef BRAID_SESSION_INTERNAL_H
+#define BRAID_SESSION_INTERNAL_H
+
+#include "deadline.h"
+#include "estimator.h"
+#include "flow.h"
+#include "inflight.h"
+#include "parser.h"
+#include "plan.h"
+#include "ranges.h"
+#include "recvbuf.h"
+#include "scheduler.h"
+#include "sendbuf.h"
+#include "session.h"
+#include "wire.h"
+
+#define BRAID_SLICES_MAX 8u     /* pieces of payload in one frame */
+#define BRAID_REST_CONTROL 700u /* the longest control frame we send, and more */
+
+enum braid_subflow_state {
+    BRAID_SUBFLOW_HELLO, /* LOCAL: our HELLO was not answered yet */
+    BRAID_SUBFLOW_ACTIVE,
+    BRAID_SUBFLOW_SUSPECT, /* silent for too long: no new data, head of the line sent elsewhere */
+    BRAID_SUBFLOW_STALE,   /* silent for longer: everything on it was sent elsewhere */
+    BRAID_SUBFLOW_ENDING,  /* waits to be given back by CLOSE_SUBFLOW */
+};
+
+/* What is left of a frame that a write cut in two: bytes first, then payload. */
+struct braid_rest {
+    uint32_t at;
+    uint32_t len;
+    unsigned slice;
+    unsigned slices;
+    struct braid_slice slice_at[BRAID_SLICES_MAX]; /* each with a reference on its chunk */
+    uint8_t bytes[BRAID_REST_CONTROL];
+};
+
+struct braid_subflow {
+    struct braid_subflow *next;
+    struct braid_session *session;
+    void *user;
+    enum braid_subflow_state state;
+    int error; /* ENDING: for CLOSE_SUBFLOW */
+    unsigned index;
+    unsigned path;
+
+    struct braid_parser parser;
+    struct braid_estimator estimator;
+    struct braid_inflight inflight;
+    struct braid_rest *rest;
+    size_t room;
+
+    uint64_t sent;      /* payload bytes written */
+    uint64_t confirmed; /* of these, that the peer says it has received */
+    uint64_t resent;
+    uint64_t rescued; /* bytes at the front of inflight that were sent elsewhere already */
+    uint64_t received;
+    uint64_t told; /* of received, in the last ACK */
+
+    uint64_t added_at;
+    uint64_t sent_at;     /* of the last write */
+    uint64_t progress_at; /* of the last sign that what we send arrives, while any is due */
+    uint64_t ping_at;     /* of a PING without an answer; 0: none */
+    uint64_t pong_time;   /* what the PONG must say, and since when we hold it */
+    uint64_t pong_since;
+
+    bool blocked;
+    bool want_hello;
+    bool want_ping;
+    bool want_pong;
+    bool want_close;
+};
+
+enum braid_session_state {
+    BRAID_SESSION_OPEN,
+    BRAID_SESSION_CLOSING,  /* both halves finished and acknowledged; CLOSE goes out */
+    BRAID_SESSION_ABORTING, /* RESET goes out */
+    BRAID_SESSION_OVER,
+};
+
+struct braid_session {
+    struct braid_pool *pool;
+    struct braid_session_config config;
+    const struct braid_scheduler *scheduler;
+    enum braid_session_state state;
+    int error; /* OVER: why */
+    struct braid_deadlines deadlines;
+    uint64_t random;
+
+    struct braid_subflow *subflows; /* in the order they came */
+    struct braid_subflow *ending;   /* to be given back */
+    struct braid_subflow *given;    /* by the last action; lives until the next is asked for */
+    unsigned subflow_count;
+    unsigned lost_count;
+    unsigned next_index;         /* LOCAL */
+    struct braid_ranges indices; /* REMOTE: the ones used */
+    uint64_t peer_instance;      /* LOCAL; 0: unknown */
+    bool established;
+    bool grown; /* LOCAL: moved more than a first flight, or grew old: wants all its subflows */
+
+    /* out */
+    struct braid_sendbuf sendbuf;
+    uint64_t next;                 /* first byte never sent */
+    uint64_t limit;                /* the peer's */
+    struct braid_ranges again;     /* to be sent again */
+    struct braid_ranges delivered; /* above una, known to have arrived */
+    uint64_t bytes_resent;
+    bool shut; /* no more will be committed */
+    bool fin_acked;
+    bool want_writable;           /* the application found no room */
+    struct braid_subflow *fin_on; /* carries FIN; NULL: none does */
+
+    /* in */
+    struct braid_recvbuf recvbuf;
+    struct braid_flow flow;
+    uint64_t final;        /* from FIN; BRAID_NEVER: not known */
+    uint64_t received_max; /* end of the highest byte seen */
+    uint64_t unacked;      /* payload bytes since the last ACK */
+    bool ack_owed;         /* an ACK would tell something new */
+    bool ack_due;          /* and should go now */
+    bool fin_told;         /* an ACK of the peer's FIN was sent */
+    bool eof_told;
+
+    /* single messages */
+    bool want_result; /* REMOTE: CONNECT_RESULT is to be sent */
+    bool answered;    /* it was decided (REMOTE) or came (LOCAL) */
+    int result;
+    struct braid_subflow *result_on;
+    unsigned resets_left; /* ABORTING: on how many subflows RESET still goes */
+    int reset_code;
+
+    unsigned actions; /* set of 1 << enum braid_action_type */
+    bool closed_told;
+};
+
+/* ---- session.c ---- */
+
+void braid_session_act(struct braid_session *session, enum braid_action_type type);
+
+/* The session ends for this reason: everything is let go, subflows are given back. */
+void braid_session_end(struct braid_session *session, int error);
+
+/* Goes on to CLOSING when both halves are finished and acknowledged. */
+void braid_session_check_finished(struct braid_session *session, uint64_t now);
+
+/* Wants all the subflows from now on, once the session has moved more than a first flight. */
+void braid_session_check_growth(struct braid_session *session);
+
+/* Tells the application what it can read, and of the end once it has read everything. */
+void braid_session_check_eof(struct braid_session *session);
+
+/* ---- session_receive.c ---- */
+
+/* Applies an ACK, or what a HELLO says of one. Returns 0 or -BRAID_ERR_PROTOCOL. */
+int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack, uint64_t now);
+
+/* Notes that an ACK is owed, and due at once or soon. */
+void braid_session_owe_ack(struct braid_session *session, bool at_once, uint64_t now);
+
+/* ---- subflow.c ---- */
+
+/* Takes a subflow out of service as the session ends; the driver is told to close it. */
+void braid_subflow_end(struct braid_subflow *subflow, int error);
+
+/* Takes a subflow out of service that has failed; the session goes on without it. */
+void braid_subflow_fail(struct braid_subflow *subflow, int error, uint64_t now);
+
+void braid_subflow_destroy(struct braid_subflow *subflow);
+
+/* Whether bytes may be put on it now, as far as its state goes. */
+bool braid_subflow_usable(const struct braid_subflow *subflow);
+
+/* Whether something of ours on it waits for a sign of the peer. */
+bool braid_subflow_outstanding(const struct braid_subflow *subflow);
+
+/* Notes a sign that what we send on it arrives. */
+void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now);
+
+/* Notes that something is outstanding from now on, when nothing was. */
+void braid_subflow_expect(struct braid_subflow *subflow, uint64_t now);
+
+void braid_subflow_drop_rest(struct braid_subflow *subflow);
+
+/* ---- rescue.c ---- */
+
+/* Queues everything undelivered on a subflow to be sent again, once. Returns 0 or -_MEMORY. */
+int braid_rescue_all(struct braid_subflow *subflow);
+
+/* Sees to it that somebody looks soon: something has just become outstanding. */
+void braid_rescue_expect(struct braid_session *session, uint64_t now);
+
+/* Looks at the silence of every subflow; arms the timer for the next look. */
+void braid_rescue_watch(struct braid_session *session, uint64_t now);
+
+/* ---- session_send.c ---- */
+
+/* Whether there is payload to send: again, or new within the peer's limit. */
+bool braid_session_has_again(const struct braid_session *session);
+bool braid_session_has_new(const struct braid_session *session);
+
+#endif

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a session makes of the bytes that subflows bring.
+ */
+#include "session_internal.h"
+
+#define ACK_DELAY 10000u /* microseconds */
+#define ACK_BYTES 65536u /* at least this much before an ACK of its own */
+
+/* ---- acknowledgements of what we sent ---- */
+
+static struct braid_subflow *find_subflow(const struct braid_session *session, uint16_t index)
+{
+    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (s->index == index)
+            return s;
+    }
+    return NULL;
+}
+
+/* Notes that a range has arrived: it need not be sent again. */
+static void note_delivered(struct braid_session *session, struct braid_range range)
+{
+    if (range.end <= session->sendbuf.una)
+        return;
+    /* Without memory for either, bytes are sent once too often; the receiver trims them. */
+    if (braid_ranges_add(&session->delivered, session->pool, range.start, range.end) != 0)
+        return;
+    if (session->again.count > 0 &&
+        braid_ranges_remove(&session->again, session->pool, range.start, range.end) != 0)
+        return;
+}
+
+/* The receiver has `count` payload bytes of this subflow. */
+static int confirm(struct braid_subflow *subflow, uint64_t count, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+    uint64_t newly;
+
+    if (count > subflow->sent)
+        return -BRAID_ERR_PROTOCOL;
+    if (count <= subflow->confirmed)
+        return 0; /* an older ACK that came on a slower way */
+    newly = count - subflow->confirmed;
+    subflow->confirmed = count;
+    subflow->rescued -= newly < subflow->rescued ? newly : subflow->rescued;
+    while (newly > 0) {
+        struct braid_range range = braid_inflight_pop(&subflow->inflight, session->pool, newly);
+
+        newly -= range.end - range.start;
+        note_delivered(session, range);
+    }
+    braid_subflow_progress(subflow, now);
+    return 0;
+}
+
+static void advance_una(struct braid_session *session, uint64_t una)
+{
+    if (una <= session->sendbuf.una)
+        return;
+    braid_sendbuf_ack(&session->sendbuf, una);
+    braid_ranges_remove_below(&session->again, una);
+    braid_ranges_remove_below(&session->delivered, una);
+}
+
+int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack, uint64_t now)
+{
+    uint64_t una = ack->ack;
+
+    if (session->state == BRAID_SESSION_OVER || session->state == BRAID_SESSION_ABORTING)
+        return 0;
+    if (session->shut && ack->ack == session->sendbuf.end + 1) {
+        una = session->sendbuf.end;
+        if (session->next < una)
+            return -BRAID_ERR_PROTOCOL;
+        session->fin_acked = true;
+        session->fin_on = NULL;
+    }
+    if (una > session->next)
+        return -BRAID_ERR_PROTOCOL;
+    advance_una(session, una);
+    if (ack->limit > session->limit) {
+        session->limit = ack->limit;
+        braid_timer_clear(&session->deadlines, BRAID_TIMER_BLOCKED);
+    }
+    for (unsigned i = 0; i < ack->count; i++) {
+        struct braid_subflow *subflow = find_subflow(session, ack->counts[i].subflow);
+        int error = subflow != NULL ? confirm(subflow, ack->counts[i].bytes, now) : 0;
+
+        if (error != 0)
+            return error;
+    }
+    braid_session_check_finished(session, now);
+    return 0;
+}
+
+/* ---- acknowledging what we receive ---- */
+
+void braid_session_owe_ack(struct braid_session *session, bool at_once, uint64_t now)
+{
+    session->ack_owed = true;
+    if (at_once)
+        session->ack_due = true;
+    else if (!session->ack_due && !braid_timer_is_set(&session->deadlines, BRAID_TIMER_ACK))
+        braid_timer_set(&session->deadlines, BRAID_TIMER_ACK, now + ACK_DELAY);
+}
+
+/* So many unacknowledged bytes are worth an ACK of their own. */
+static uint64_t ack_threshold(const struct braid_session *session)
+{
+    uint64_t part = session->flow.window / 8;
+
+    return part > ACK_BYTES ? part : ACK_BYTES;
+}
+
+/* ---- frames ---- */
+
+static int on_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
+                   struct braid_chunk *chunk, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+    struct braid_recvbuf *buf = &session->recvbuf;
+    uint64_t end = parsed->offset + parsed->len, before = buf->next;
+    int error = 0;
+    bool at_once;
+
+    if (session->state == BRAID_SESSION_ABORTING)
+        return 0;
+    if (end < parsed->offset || end > session->flow.limit || end > session->final)
+        return -BRAID_ERR_PROTOCOL;
+    if (session->state == BRAID_SESSION_OPEN)
+        error =
+            braid_recvbuf_insert(buf, session->pool, parsed->offset, chunk,
+                                 (uint32_t)(parsed->payload - chunk->data), (uint32_t)parsed->len);
+    if (error != 0)
+        return error;
+    subflow->received += parsed->len;
+    session->unacked += parsed->len;
+    if (end > session->received_max)
+        session->received_max = end;
+    at_once = session->unacked >= ack_threshold(session) ||
+              (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final;
+    braid_session_owe_ack(session, at_once, now);
+    if (buf->next > before) {
+        braid_session_act(session, BRAID_ACTION_READABLE);
+        braid_session_check_growth(session);
+    }
+    return 0;
+}
+
+static int on_fin(struct braid_session *session, const struct braid_parsed *parsed, uint64_t now)
+{
+    uint64_t final;
+    int error = braid_wire_read_fin(parsed->payload, parsed->len, &final);
+
+    if (error != 0)
+        return error;
+    if (session->final != BRAID_NEVER ? final != session->final : final < session->received_max)
+        return -BRAID_ERR_PROTOCOL;
+    if (session->state == BRAID_SESSION_ABORTING)
+        return 0;
+    session->final = final;
+    braid_session_owe_ack(session, true, now);
+    braid_session_check_eof(session);
+    return 0;
+}
+
+/* The peer has everything of ours and knows that we have everything of its. */
+static int on_close(struct braid_session *session, const struct braid_parsed *parsed)
+{
+    uint16_t code;
+    int error = braid_wire_read_code(parsed->payload, parsed->len, &code);
+
+    if (error != 0)
+        return error;
+    if (code != BRAID_OK) {
+        braid_session_end(session, code);
+        return 0;
+    }
+    if (session->state == BRAID_SESSION_ABORTING) {
+        braid_session_end(session, BRAID_ERR_RESET);
+        return 0;
+    }
+    if (!session->shut || session->next < session->sendbuf.end ||
+        session->recvbuf.next != session->final)
+        return -BRAID_ERR_PROTOCOL;
+    braid_session_end(session, BRAID_OK);
+    return 0;
+}
+
+static int on_reset(struct braid_session *session, const struct braid_parsed *parsed)
+{
+    uint16_t code;
+    int error = braid_wire_read_code(parsed->payload, parsed->len, &code);
+
+    if (error == 0)
+        braid_session_end(session, code != BRAID_OK ? code : BRAID_ERR_RESET);
+    return error;
+}
+
+static int on_result(struct braid_session *session, const struct braid_parsed *parsed)
+{
+    uint16_t code;
+    int error = braid_wire_read_code(parsed->payload, parsed->len, &code);
+
+    if (error != 0 || session->config.role != BRAID_LOCAL)
+        return -BRAID_ERR_PROTOCOL;
+    if (session->answered)
+        return 0;
+    session->answered = true;
+    session->result = code;
+    braid_session_act(session, BRAID_ACTION_RESULT);
+    if (code != BRAID_OK)
+        braid_session_end(session, code);
+    return 0;
+}
+
+static int on_ping(struct braid_subflow *subflow, const struct braid_parsed *parsed, uint64_t now)
+{
+    int error = braid_wire_read_ping(parsed->payload, parsed->len, &subflow->pong_time);
+
+    if (error != 0)
+        return error;
+    subflow->want_pong = true;
+    subflow->pong_since = now;
+    braid_session_owe_ack(subflow->session, true, now);
+    return 0;
+}
+
+static int on_pong(struct braid_subflow *subflow, const struct braid_parsed *parsed, uint64_t now)
+{
+    uint64_t time;
+    uint32_t held;
+    int error = braid_wire_read_pong(parsed->payload, parsed->len, &time, &held);
+
+    if (error != 0 || time != subflow->ping_at || time == 0)
+        return error; /* an answer to nothing we asked is of no use, and no harm */
+    if (now - time > held && subflow->estimator.window_rate == 0)
+        braid_estimator_round_trip(&subflow->estimator, now - time - held);
+    subflow->ping_at = 0;
+    braid_subflow_progress(subflow, now);
+    return 0;
+}
+
+/* ---- HELLO from the remote endpoint ---- */
+
+/* The remote endpoint does not take this subflow. */
+static void refused(struct braid_subflow *subflow, const struct braid_hello *hello, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+    int status = hello->status;
+
+    if (status == BRAID_ERR_FINISHED && session->shut && session->next == session->sendbuf.end &&
+        session->recvbuf.next == session->final) {
+        braid_session_end(session, BRAID_OK);
+        return;
+    }
+    if (session->state == BRAID_SESSION_ABORTING) {
+        braid_session_end(session, BRAID_ERR_RESET);
+        return;
+    }
+    if (status == BRAID_ERR_UNKNOWN_SESSION && session->established &&
+        hello->instance != session->peer_instance)
+        status = BRAID_ERR_INSTANCE;
+    if (!session->established || status == BRAID_ERR_UNKNOWN_SESSION ||
+        status == BRAID_ERR_INSTANCE || status == BRAID_ERR_FINISHED) {
+        braid_session_end(session, status);
+        return;
+    }
+    if (status == BRAID_ERR_LIMIT && session->subflow_count > 1)
+        session->config.subflows = session->subflow_count - 1;
+    braid_subflow_fail(subflow, status, now);
+}
+
+static int on_hello(struct braid_subflow *subflow, const struct braid_parsed *parsed, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+    struct braid_hello hello;
+    struct braid_ack ack = {0};
+    int error = braid_wire_read_hello(parsed->payload, parsed->len, &hello);
+
+    if (error != 0)
+        return error;
+    if (subflow->state != BRAID_SUBFLOW_HELLO || hello.session != session->config.id ||
+        hello.subflow != subflow->index || (hello.flags & BRAID_HELLO_REPLY) == 0)
+        return -BRAID_ERR_PROTOCOL;
+    if (hello.status != BRAID_OK) {
+        refused(subflow, &hello, now);
+        return 0;
+    }
+    if (session->established && hello.instance != session->peer_instance) {
+        braid_session_end(session, BRAID_ERR_INSTANCE);
+        return 0;
+    }
+    subflow->state = BRAID_SUBFLOW_ACTIVE;
+    braid_subflow_progress(subflow, now);
+    if (!session->established) {
+        session->established = true;
+        session->peer_instance = hello.instance;
+        braid_timer_clear(&session->deadlines, BRAID_TIMER_OPEN);
+        braid_session_act(session, BRAID_ACTION_ESTABLISHED);
+    }
+    ack.ack = hello.ack;
+    ack.limit = hello.limit;
+    return braid_session_on_ack(session, &ack, now);
+}
+
+static int on_ack(struct braid_session *session, const struct braid_parsed *parsed, uint64_t now)
+{
+    struct braid_ack ack;
+    int error = braid_wire_read_ack(parsed->payload, parsed->len, &ack);
+
+    return error != 0 ? error : braid_session_on_ack(session, &ack, now);
+}
+
+static int on_control(struct braid_subflow *subflow, const struct braid_parsed *parsed,
+                      uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+
+    switch ((enum braid_frame_type)parsed->type) {
+    case BRAID_FRAME_HELLO:
+        return on_hello(subflow, parsed, now);
+    case BRAID_FRAME_ACK:
+        return on_ack(session, parsed, now);
+    case BRAID_FRAME_PING:
+        return on_ping(subflow, parsed, now);
+    case BRAID_FRAME_PONG:
+        return on_pong(subflow, parsed, now);
+    case BRAID_FRAME_FIN:
+        return on_fin(session, parsed, now);
+    case BRAID_FRAME_RESET:
+        return on_reset(session, parsed);
+    case BRAID_FRAME_CLOSE:
+        return on_close(session, parsed);
+    case BRAID_FRAME_CONNECT_RESULT:
+        return on_result(session, parsed);
+    case BRAID_FRAME_SUBFLOW_PRIORITY:
+    case BRAID_FRAME_SUBFLOW_CLOSE:
+    case BRAID_FRAME_PATH_ADD:
+    case BRAID_FRAME_PATH_REMOVE:
+        return 0; /* advice, which a receiver is free not to follow (doc/protocol.md) */
+    case BRAID_FRAME_PAD:
+    case BRAID_FRAME_DATA:
+    case BRAID_FRAME_IGNORE:
+        break;
+    }
+    return -BRAID_ERR_PROTOCOL;
+}
+
+int braid_subflow_feed(struct braid_subflow *subflow, struct braid_chunk *chunk, uint32_t start,
+                       uint32_t len, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+
+    while (len > 0 && subflow->state != BRAID_SUBFLOW_ENDING) {
+        struct braid_parsed parsed;
+        size_t used;
+        int error = braid_parser_next(&subflow->parser, session->pool, chunk->data + start, len,
+                                      &used, &parsed);
+
+        start += (uint32_t)used;
+        len -= (uint32_t)used;
+        if (error == 0 && parsed.kind != BRAID_PARSED_MORE &&
+            subflow->state == BRAID_SUBFLOW_HELLO && parsed.type != BRAID_FRAME_HELLO)
+            error = -BRAID_ERR_PROTOCOL;
+        if (error == 0 && parsed.kind == BRAID_PARSED_DATA)
+            error = on_data(subflow, &parsed, chunk, now);
+        else if (error == 0 && parsed.kind == BRAID_PARSED_CONTROL)
+            error = on_control(subflow, &parsed, now);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "session_internal.h"
+
+#define LOWAT_MIN 16384u
+#define LOWAT_START 65536u
+#define LOWAT_MAX 524288u
+#define LOWAT_TIME 8u /* milliseconds of sending that a socket should have in store */
+
+static struct braid_subflow *subflow_new(struct braid_session *session, void *user, uint64_t now)
+{
+    struct braid_subflow *subflow = braid_pool_alloc(session->pool, sizeof *subflow);
+    struct braid_subflow **link = &session->subflows;
+
+    if (subflow == NULL)
+        return NULL;
+    subflow->session = session;
+    subflow->user = user;
+    subflow->state = BRAID_SUBFLOW_HELLO;
+    subflow->want_hello = true;
+    subflow->room = LOWAT_START;
+    subflow->added_at = now;
+    subflow->sent_at = now;
+    subflow->progress_at = now;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = subflow;
+    session->subflow_count++;
+    braid_timer_clear(&session->deadlines, BRAID_TIMER_GRACE);
+    braid_rescue_watch(session, now);
+    return subflow;
+}
+
+struct braid_subflow *braid_subflow_add(struct braid_session *session, unsigned path, void *user,
+                                        uint64_t now)
+{
+    struct braid_subflow *subflow;
+
+    if (braid_session_subflows_wanted(session) == 0 || session->next_index > UINT16_MAX)
+        return NULL;
+    subflow = subflow_new(session, user, now);
+    if (subflow == NULL)
+        return NULL;
+    subflow->path = path;
+    subflow->index = session->next_index++;
+    return subflow;
+}
+
+/* Compares secrets without telling by the time where they differ. */
+static bool same_token(const uint8_t a[16], const uint8_t b[16])
+{
+    volatile uint8_t difference = 0;
+
+    for (int i = 0; i < 16; i++)
+        difference = (uint8_t)(difference | (a[i] ^ b[i]));
+    return difference == 0;
+}
+
+/* Why this HELLO may not join; BRAID_OK when it may. */
+static int check_join(const struct braid_session *session, const struct braid_hello *hello)
+{
+    struct braid_range unused;
+
+    if (!same_token(hello->token, session->config.token))
+        return BRAID_ERR_TOKEN;
+    if (session->state != BRAID_SESSION_OPEN)
+        return session->error == BRAID_OK ? BRAID_ERR_FINISHED : BRAID_ERR_UNKNOWN_SESSION;
+    if (!braid_ranges_gap(&session->indices, hello->subflow, (uint64_t)hello->subflow + 1, &unused))
+        return BRAID_ERR_PROTOCOL;
+    if (session->subflow_count >= session->config.max_subflows)
+        return BRAID_ERR_LIMIT;
+    return BRAID_OK;
+}
+
+struct braid_subflow *braid_subflow_join(struct braid_session *session,
+                                         const struct braid_hello *hello, void *user, int *error,
+                                         uint64_t now)
+{
+    struct braid_ack ack = {.ack = hello->ack, .limit = hello->limit};
+    struct braid_subflow *subflow;
+
+    *error = check_join(session, hello);
+    if (*error != BRAID_OK)
+        return NULL;
+    if (braid_session_on_ack(session, &ack, now) != 0) {
+        *error = BRAID_ERR_PROTOCOL;
+        return NULL;
+    }
+    *error = BRAID_ERR_MEMORY;
+    if (braid_ranges_add(&session->indices, session->pool, hello->subflow,
+                         (uint64_t)hello->subflow + 1) != 0)
+        return NULL;
+    subflow = subflow_new(session, user, now);
+    if (subflow == NULL)
+        return NULL;
+    *error = BRAID_OK;
+    subflow->index = hello->subflow;
+    subflow->state = BRAID_SUBFLOW_ACTIVE;
+    if (!session->established) {
+        session->established = true;
+        braid_session_act(session, BRAID_ACTION_ESTABLISHED);
+    }
+    return subflow;
+}
+
+void *braid_subflow_user(const struct braid_subflow *subflow)
+{
+    return subflow->user;
+}
+
+struct braid_session *braid_subflow_session(const struct braid_subflow *subflow)
+{
+    return subflow->session;
+}
+
+struct braid_subflow *braid_session_subflow_after(const struct braid_session *session,
+                                                  const struct braid_subflow *subflow)
+{
+    return subflow == NULL ? session->subflows : subflow->next;
+}
+
+void braid_subflow_drop_rest(struct braid_subflow *subflow)
+{
+    struct braid_rest *rest = subflow->rest;
+
+    if (rest == NULL)
+        return;
+    for (unsigned i = rest->slice; i < rest->slices; i++)
+        braid_chunk_unref(rest->slice_at[i].chunk);
+    braid_pool_release(subflow->session->pool, rest, sizeof *rest);
+    subflow->rest = NULL;
+}
+
+void braid_subflow_destroy(struct braid_subflow *subflow)
+{
+    struct braid_pool *pool = subflow->session->pool;
+
+    braid_subflow_drop_rest(subflow);
+    braid_parser_clear(&subflow->parser, pool);
+    braid_inflight_clear(&subflow->inflight, pool);
+    braid_pool_release(pool, subflow, sizeof *subflow);
+}
+
+static void unlink_from(struct braid_subflow **list, struct braid_subflow *subflow)
+{
+    while (*list != NULL && *list != subflow)
+        list = &(*list)->next;
+    if (*list != NULL)
+        *list = subflow->next;
+    subflow->next = NULL;
+}
+
+/* What the session sent once on this subflow has to be sent once more. */
+static void forget_carried(struct braid_session *session, const struct braid_subflow *subflow)
+{
+    if (session->fin_on == subflow)
+        session->fin_on = NULL;
+    if (session->result_on == subflow) {
+        session->result_on = NULL;
+        session->want_result = true;
+    }
+    /* An ACK on it may be lost: say everything again. */
+    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
+        s->told = 0;
+    session->fin_told = false;
+}
+
+/* Takes a subflow off the live ones; what it carried is queued again. */
+static void retire(struct braid_subflow *subflow)
+{
+    struct braid_session *session = subflow->session;
+    bool live = session->state == BRAID_SESSION_OPEN;
+
+    unlink_from(&session->subflows, subflow);
+    session->subflow_count--;
+    forget_carried(session, subflow);
+    if (live && braid_rescue_all(subflow) != 0)
+        braid_session_end(session, BRAID_ERR_MEMORY);
+}
+
+/* The session after it has lost a subflow. */
+static void after_loss(struct braid_session *session, uint64_t now)
+{
+    bool last = session->subflow_count == 0;
+
+    if (session->state == BRAID_SESSION_OPEN) {
+        session->lost_count++;
+        braid_session_owe_ack(session, true, now);
+        braid_session_act(session, BRAID_ACTION_DIAL);
+        if (last && (session->established || session->config.role == BRAID_REMOTE))
+            braid_timer_set(&session->deadlines, BRAID_TIMER_GRACE, now + session->config.grace);
+    } else if (last && session->state == BRAID_SESSION_CLOSING) {
+        braid_session_end(session, BRAID_OK);
+    } else if (last && session->state == BRAID_SESSION_ABORTING) {
+        if (session->resets_left > 0 && braid_session_subflows_wanted(session) > 0)
+            braid_session_act(session, BRAID_ACTION_DIAL);
+        else
+            braid_session_end(session, BRAID_ERR_RESET);
+    }
+}
+
+void braid_subflow_end(struct braid_subflow *subflow, int error)
+{
+    struct braid_session *session = subflow->session;
+
+    if (subflow->state == BRAID_SUBFLOW_ENDING)
+        return;
+    retire(subflow);
+    subflow->state = BRAID_SUBFLOW_ENDING;
+    subflow->error = error;
+    subflow->next = session->ending;
+    session->ending = subflow;
+}
+
+void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+
+    (void)error;
+    if (subflow->state == BRAID_SUBFLOW_ENDING) {
+        unlink_from(&session->ending, subflow);
+        braid_subflow_destroy(subflow);
+        return;
+    }
+    retire(subflow);
+    braid_subflow_destroy(subflow);
+    after_loss(session, now);
+}
+
+void braid_subflow_fail(struct braid_subflow *subflow, int error, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+
+    braid_subflow_end(subflow, error);
+    after_loss(session, now);
+}
+
+bool braid_subflow_usable(const struct braid_subflow *subflow)
+{
+    return subflow->state != BRAID_SUBFLOW_ENDING;
+}
+
+bool braid_subflow_outstanding(const struct braid_subflow *subflow)
+{
+    return subflow->inflight.bytes > 0 || subflow->ping_at != 0 || subflow->estimator.outq > 0 ||
+           subflow->session->fin_on == subflow;
+}
+
+void braid_subflow_expect(struct braid_subflow *subflow, uint64_t now)
+{
+    if (!braid_subflow_outstanding(subflow))
+        subflow->progress_at = now;
+}
+
+void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
+{
+    subflow->progress_at = now;
+    if (subflow->state == BRAID_SUBFLOW_SUSPECT || subflow->state == BRAID_SUBFLOW_STALE)
+        subflow->state = BRAID_SUBFLOW_ACTIVE;
+}
+
+void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
+                          uint64_t now)
+{
+    int busy = subflow->inflight.bytes > 0;
+
+    if (sample->outq > 0)
+        braid_subflow_expect(subflow, now);
+    if (braid_estimator_sample(&subflow->estimator, sample, busy, now))
+        braid_subflow_progress(subflow, now);
+    if (sample->outq > 0)
+        braid_rescue_expect(subflow->session, now);
+}
+
+void braid_subflow_set_room(struct braid_subflow *subflow, size_t bytes)
+{
+    subflow->room = bytes;
+}
+
+size_t braid_subflow_room(const struct braid_subflow *subflow)
+{
+    return subflow->room;
+}
+
+void braid_subflow_set_blocked(struct braid_subflow *subflow, bool blocked)
+{
+    subflow->blocked = blocked;
+}
+
+size_t braid_subflow_lowat(const struct braid_subflow *subflow)
+{
+    const struct braid_estimator *e = &subflow->estimator;
+    uint64_t lowat;
+
+    if (e->rate == 0 && e->window_rate == 0)
+        return LOWAT_START;
+    lowat = braid_estimator_rate(e) * LOWAT_TIME / 1000;
+    if (lowat < LOWAT_MIN)
+        return LOWAT_MIN;
+    return lowat > LOWAT_MAX ? LOWAT_MAX : (size_t)lowat;
+}
+
+static const char *state_name(enum braid_subflow_state state)
+{
+    switch (state) {
+    case BRAID_SUBFLOW_HELLO:
+        return "hello";
+    case BRAID_SUBFLOW_ACTIVE:
+        return "active";
+    case BRAID_SUBFLOW_SUSPECT:
+        return "suspect";
+    case BRAID_SUBFLOW_STALE:
+        return "stale";
+    case BRAID_SUBFLOW_ENDING:
+        return "ending";
+    }
+    return "";
+}
+
+void braid_subflow_get_stats(const struct braid_subflow *subflow, struct braid_subflow_stats *stats)
+{
+    stats->index = subflow->index;
+    stats->path = subflow->path;
+    stats->state = state_name(subflow->state);
+    stats->bytes_sent = subflow->sent;
+    stats->bytes_received = subflow->received;
+    stats->bytes_resent = subflow->resent;
+    stats->rtt = subflow->estimator.rtt;
+    stats->rate =
+        subflow->estimator.rate != 0 ? subflow->estimator.rate : subflow->estimator.window_rate;
+}
