@@ -26,6 +26,7 @@ enum config_security { CONFIG_SECURITY_UNSET, CONFIG_SECURITY_NONE };
 /* A key that may be repeated: the addresses in the order of the file. */
 struct config_addresses {
     struct braid_address **at;
+    unsigned *lines; /* where each stands, for messages */
     size_t count;
 };
 
@@ -62,8 +63,8 @@ struct config {
 /*
  * Reads and checks a configuration file.
  *
- * Every mistake is one line on errors: "FILE:LINE: [SECTION] KEY: what is wrong; what is accepted".
- * All mistakes of the file are reported, not only the first.
+ * Every mistake is one line on errors: "FILE:LINE: [SECTION] KEY: what is wrong; accepted: ...".
+ * All mistakes of the file are reported, not only the first, in the order of its lines.
  *
  * Returns a configuration for config_free(), or NULL when there was a mistake or no memory.
  */

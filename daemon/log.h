@@ -2,8 +2,10 @@
 /*
  * braidd's log: whole lines on standard error, one write(2) each, from any thread.
  *
- * Under systemd (JOURNAL_STREAM is set) each line starts with its priority, "<6>", and carries no
- * time; otherwise with the local time and the level's name.
+ * Where standard error is the journal (JOURNAL_STREAM names it) each line starts with its
+ * priority, "<6>", and carries no time; otherwise with the local time and the level's name,
+ * "2026-08-01 12:00:00.000 info ". A line is at most PIPE_BUF (4,096) bytes long; what is over
+ * is cut off.
  */
 #ifndef BRAIDD_LOG_H
 #define BRAIDD_LOG_H
@@ -13,10 +15,16 @@
 
 #include <braid/context.h>
 
+/* A level's name in configurations and lines: error, warning, notice, info or debug. */
+const char *log_level_name(enum braid_severity severity);
+
+/* Finds the level of that name; false: there is none. */
+bool log_level_find(const char *name, enum braid_severity *severity);
+
 /* Lines less severe than this are dropped; the default is BRAID_LOG_INFO. */
 void log_set_level(enum braid_severity level);
 
-/* Writes one line, without newline at its end; control characters are shown as \xNN. */
+/* Writes one line, without newline at its end; control characters are shown as \xNN. Keeps errno. */
 void log_line(enum braid_severity severity, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -24,8 +32,9 @@ void log_line(enum braid_severity severity, const char *format, ...)
 void log_from_library(enum braid_severity severity, const char *message, void *arg);
 
 /*
- * Allows at most `burst` lines a minute from the place that owns `limit`, which starts zeroed.
- * The first line after some were dropped tells their number through *dropped.
+ * Allows at most `burst` lines a minute from the place that owns `limit`, which starts zeroed and
+ * belongs to one thread. The first line after some were dropped tells their number through
+ * *dropped, which is 0 otherwise.
  */
 struct log_limit {
     uint64_t window_start; /* microseconds, monotonic */
