@@ -157,6 +157,6 @@ void braid_rescue_watch(struct braid_session *session, uint64_t now)
         at = look < at ? look : at;
     }
     if (at <= now)
-        at = now + 1000;
+        at = now + SILENCE_MIN / 4; /* due, but the socket takes nothing: no need to spin */
     session->deadlines.at[BRAID_TIMER_WATCH] = at;
 }

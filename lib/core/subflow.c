@@ -263,7 +263,9 @@ void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
                           uint64_t now)
 {
-    int busy = subflow->inflight.bytes > 0;
+    const struct braid_session *session = subflow->session;
+    int busy = session->want_writable || braid_session_has_again(session) ||
+               session->next < session->sendbuf.end;
 
     if (sample->outq > 0)
         braid_subflow_expect(subflow, now);
