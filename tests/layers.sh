@@ -79,7 +79,7 @@ check_includes() {
 
 # ---- symbols ----------------------------------------------------------------------------------
 # The last line is what the compiler and its sanitizers put in on their own.
-symbols='^(memcpy|memmove|memset|memcmp|bcmp|malloc|calloc|realloc|free|abort'
+symbols='^(memcpy|memmove|memset|memcmp|bcmp|strlen|malloc|calloc|realloc|free|abort'
 symbols+='|__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__[a-z]+_chk|__(u?div|u?mod|mul)[a-z]?ti[34]'
 symbols+='|__(asan|ubsan|lsan|sanitizer|sancov|start___sancov|stop___sancov)_.*|__gcov_.*)$'
 
