@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "group.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "context.h"
+#include "listener.h"
+#include "pending.h"
+#include "random.h"
+
+#define REMEMBER_TIME (60 * BRAID_SECOND)
+#define REMEMBER_MAX 65536u
+#define FIRST_BUCKETS 256u
+
+/* How many sessions more than another context's are worth handing a new one over. */
+#define BALANCE 2u
+
+LIST_HEAD(bucket, braid_claim);
+
+struct braid_group {
+    pthread_mutex_t lock;
+    uint64_t instance;
+    uint64_t seed; /* of the hash: ids are the peers' choice */
+    struct bucket *buckets;
+    size_t bucket_count; /* a power of two */
+    size_t claims;
+    TAILQ_HEAD(, braid_claim) ended; /* the oldest first */
+    size_t ended_count;
+    LIST_HEAD(, braid_context) contexts;
+};
+
+struct braid_group *braid_group_new(void)
+{
+    struct braid_group *group = calloc(1, sizeof *group);
+
+    if (group == NULL)
+        return NULL;
+    group->bucket_count = FIRST_BUCKETS;
+    group->buckets = calloc(group->bucket_count, sizeof *group->buckets);
+    if (group->buckets == NULL || !braid_random(&group->instance, sizeof group->instance) ||
+        !braid_random(&group->seed, sizeof group->seed) ||
+        pthread_mutex_init(&group->lock, NULL) != 0) {
+        free(group->buckets);
+        free(group);
+        return NULL;
+    }
+    TAILQ_INIT(&group->ended);
+    return group;
+}
+
+static struct bucket *bucket_of(const struct braid_group *group, uint64_t id)
+{
+    uint64_t mixed = (id ^ group->seed) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return &group->buckets[(mixed >> 32) & (group->bucket_count - 1)];
+}
+
+/* More buckets; without memory the chains just grow longer. */
+static void grow(struct braid_group *group)
+{
+    struct bucket *old = group->buckets;
+    size_t old_count = group->bucket_count;
+    struct bucket *buckets = calloc(old_count * 2, sizeof *buckets);
+    struct braid_claim *claim;
+
+    if (buckets == NULL)
+        return;
+    group->buckets = buckets;
+    group->bucket_count = old_count * 2;
+    for (size_t i = 0; i < old_count; i++) {
+        while ((claim = LIST_FIRST(&old[i])) != NULL) {
+            LIST_REMOVE(claim, bucket);
+            LIST_INSERT_HEAD(bucket_of(group, claim->id), claim, bucket);
+        }
+    }
+    free(old);
+}
+
+static struct braid_claim *find(const struct braid_group *group, uint64_t id)
+{
+    struct braid_claim *claim;
+
+    LIST_FOREACH(claim, bucket_of(group, id), bucket)
+    if (claim->id == id)
+        return claim;
+    return NULL;
+}
+
+/* Takes a claim out of the table; its memory goes with its last reference. */
+static void forget(struct braid_group *group, struct braid_claim *claim)
+{
+    LIST_REMOVE(claim, bucket);
+    claim->listed = false;
+    group->claims--;
+    if (claim->ended) {
+        TAILQ_REMOVE(&group->ended, claim, ended_link);
+        group->ended_count--;
+    }
+    if (claim->refs == 0)
+        free(claim);
+}
+
+static void forget_old(struct braid_group *group, uint64_t now)
+{
+    struct braid_claim *claim;
+
+    while ((claim = TAILQ_FIRST(&group->ended)) != NULL &&
+           (group->ended_count > REMEMBER_MAX || now - claim->ended_at >= REMEMBER_TIME))
+        forget(group, claim);
+}
+
+void braid_group_free(struct braid_group *group)
+{
+    if (group == NULL)
+        return;
+    for (size_t i = 0; i < group->bucket_count; i++)
+        while (!LIST_EMPTY(&group->buckets[i]))
+            forget(group, LIST_FIRST(&group->buckets[i]));
+    pthread_mutex_destroy(&group->lock);
+    free(group->buckets);
+    free(group);
+}
+
+static unsigned load_of(struct braid_context *context)
+{
+    return atomic_load_explicit(&context->session_count, memory_order_relaxed);
+}
+
+/* The context that a new session should live in. */
+static struct braid_context *choose_owner(struct braid_context *context, uint64_t listener)
+{
+    struct braid_context *best = context, *other;
+
+    LIST_FOREACH(other, &context->group->contexts, group_link)
+    {
+        if (load_of(other) + BALANCE > load_of(context) || load_of(other) >= load_of(best))
+            continue;
+        if (braid_listener_find(other, listener) != NULL)
+            best = other;
+    }
+    return best;
+}
+
+static struct braid_claim *claim_new(struct braid_context *context, uint64_t id, uint64_t listener)
+{
+    struct braid_group *group = context->group;
+    struct braid_claim *claim = calloc(1, sizeof *claim);
+
+    if (claim == NULL)
+        return NULL;
+    claim->id = id;
+    claim->listed = true;
+    claim->owner = choose_owner(context, listener);
+    if (group->claims >= group->bucket_count)
+        grow(group);
+    LIST_INSERT_HEAD(bucket_of(group, id), claim, bucket);
+    group->claims++;
+    return claim;
+}
+
+struct braid_claim *braid_group_claim(struct braid_context *context, uint64_t id, uint64_t listener,
+                                      uint64_t now, enum braid_claim_place *place)
+{
+    struct braid_group *group = context->group;
+    struct braid_claim *claim;
+
+    braid_group_lock(group);
+    forget_old(group, now);
+    claim = find(group, id);
+    if (claim == NULL)
+        claim = claim_new(context, id, listener);
+    if (claim != NULL) {
+        claim->refs++;
+        if (claim->owner == NULL && !claim->ended)
+            claim->owner = context;
+        if (claim->ended)
+            *place = BRAID_CLAIM_ENDED;
+        else
+            *place = claim->owner == context ? BRAID_CLAIM_HERE : BRAID_CLAIM_ELSEWHERE;
+    }
+    braid_group_unlock(group);
+    return claim;
+}
+
+static void drop_reference(struct braid_group *group, struct braid_claim *claim)
+{
+    if (--claim->refs > 0)
+        return;
+    if (!claim->listed)
+        free(claim);
+    else if (!claim->ended)
+        forget(group, claim);
+}
+
+void braid_group_release(struct braid_group *group, struct braid_claim *claim)
+{
+    braid_group_lock(group);
+    drop_reference(group, claim);
+    braid_group_unlock(group);
+}
+
+void braid_group_end(struct braid_group *group, struct braid_claim *claim, int error, uint64_t now)
+{
+    braid_group_lock(group);
+    claim->ended = true;
+    claim->error = error;
+    claim->ended_at = now;
+    claim->session = NULL;
+    TAILQ_INSERT_TAIL(&group->ended, claim, ended_link);
+    group->ended_count++;
+    drop_reference(group, claim);
+    forget_old(group, now);
+    braid_group_unlock(group);
+}
+
+bool braid_group_post(struct braid_context *context, struct braid_handoff *handoff)
+{
+    struct braid_group *group = context->group;
+    struct braid_claim *claim = handoff->claim;
+    const uint64_t one = 1;
+    bool posted = false;
+
+    braid_group_lock(group);
+    if (claim->owner == NULL)
+        claim->owner = context;
+    if (claim->owner != context) {
+        if (STAILQ_EMPTY(&claim->owner->mailbox))
+            (void)!write(claim->owner->mailbox_fd, &one, sizeof one);
+        STAILQ_INSERT_TAIL(&claim->owner->mailbox, handoff, link);
+        posted = true;
+    }
+    braid_group_unlock(group);
+    return posted;
+}
+
+struct braid_handoff *braid_group_collect(struct braid_context *context)
+{
+    struct braid_handoff *handoff;
+
+    braid_group_lock(context->group);
+    handoff = STAILQ_FIRST(&context->mailbox);
+    if (handoff != NULL)
+        STAILQ_REMOVE_HEAD(&context->mailbox, link);
+    braid_group_unlock(context->group);
+    return handoff;
+}
+
+void braid_group_join(struct braid_group *group, struct braid_context *context)
+{
+    braid_group_lock(group);
+    LIST_INSERT_HEAD(&group->contexts, context, group_link);
+    braid_group_unlock(group);
+}
+
+void braid_group_leave(struct braid_context *context)
+{
+    struct braid_group *group = context->group;
+    struct braid_claim *claim;
+
+    braid_group_lock(group);
+    LIST_REMOVE(context, group_link);
+    for (size_t i = 0; i < group->bucket_count; i++)
+        LIST_FOREACH(claim, &group->buckets[i], bucket)
+    if (claim->owner == context)
+        claim->owner = NULL;
+    braid_group_unlock(group);
+}
+
+uint64_t braid_group_instance(const struct braid_group *group)
+{
+    return group->instance;
+}
+
+void braid_group_lock(struct braid_group *group)
+{
+    pthread_mutex_lock(&group->lock);
+}
+
+void braid_group_unlock(struct braid_group *group)
+{
+    pthread_mutex_unlock(&group->lock);
+}

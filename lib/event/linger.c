@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "linger.h"
+
+#include <errno.h>
+
+#include "clock.h"
+#include "context.h"
+
+#define LINGER_TIME (10 * BRAID_SECOND)
+#define READS_AT_ONCE 16
+
+struct braid_linger {
+    TAILQ_ENTRY(braid_linger) link;
+    struct braid_lingers *lingers;
+    struct braid_transport transport;
+    struct event event;
+    uint64_t ends;
+};
+
+static void linger_free(struct braid_linger *linger)
+{
+    event_del(&linger->event);
+    TAILQ_REMOVE(&linger->lingers->list, linger, link);
+    linger->transport.ops->close(&linger->transport);
+    if (TAILQ_EMPTY(&linger->lingers->list))
+        event_del(&linger->lingers->timer);
+    braid_pool_release(linger->lingers->context->pool, linger, sizeof *linger);
+}
+
+/* Throws away what arrives; true at its end. */
+static bool drain(struct braid_transport *transport)
+{
+    char waste[16384];
+    const struct iovec v = {.iov_base = waste, .iov_len = sizeof waste};
+    ssize_t n = 1;
+
+    for (int i = 0; i < READS_AT_ONCE && n > 0; i++)
+        n = transport->ops->read(transport, &v, 1);
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_linger *linger = arg;
+
+    (void)fd;
+    (void)what;
+    if (drain(&linger->transport))
+        linger_free(linger);
+}
+
+static void arm(struct braid_lingers *lingers, uint64_t now)
+{
+    const struct braid_linger *oldest = TAILQ_FIRST(&lingers->list);
+    struct timeval tv;
+
+    if (oldest == NULL)
+        return;
+    tv = braid_timeval(oldest->ends > now ? oldest->ends - now : 0);
+    (void)event_add(&lingers->timer, &tv);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_lingers *lingers = arg;
+    uint64_t now = braid_clock();
+    struct braid_linger *linger;
+
+    (void)fd;
+    (void)what;
+    while ((linger = TAILQ_FIRST(&lingers->list)) != NULL && linger->ends <= now)
+        linger_free(linger);
+    arm(lingers, now);
+}
+
+void braid_lingers_init(struct braid_lingers *lingers, struct braid_context *context)
+{
+    lingers->context = context;
+    TAILQ_INIT(&lingers->list);
+    evtimer_assign(&lingers->timer, context->base, on_timer, lingers);
+}
+
+void braid_linger_start(struct braid_context *context, struct braid_transport *transport)
+{
+    struct braid_lingers *lingers = &context->lingers;
+    struct braid_linger *linger;
+
+    transport->ops->shutdown(transport);
+    if (drain(transport)) {
+        transport->ops->close(transport);
+        return;
+    }
+    linger = braid_pool_alloc(context->pool, sizeof *linger);
+    if (linger == NULL) {
+        transport->ops->close(transport);
+        return;
+    }
+    linger->lingers = lingers;
+    linger->transport = *transport;
+    linger->ends = braid_clock() + LINGER_TIME;
+    TAILQ_INSERT_TAIL(&lingers->list, linger, link);
+    event_assign(&linger->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
+                 linger);
+    if (event_add(&linger->event, NULL) != 0) {
+        linger_free(linger);
+        return;
+    }
+    if (!evtimer_pending(&lingers->timer, NULL))
+        arm(lingers, braid_clock());
+}
+
+void braid_lingers_clear(struct braid_lingers *lingers)
+{
+    while (!TAILQ_EMPTY(&lingers->list))
+        linger_free(TAILQ_FIRST(&lingers->list));
+    event_del(&lingers->timer);
+}

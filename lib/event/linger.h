@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Transports that have nothing left to send: shut down, and read to their end, 10 s at most, since
+ * closing one with unread bytes would make TCP take back what the peer has not read yet.
+ */
+#ifndef BRAID_EVENT_LINGER_H
+#define BRAID_EVENT_LINGER_H
+
+#include <sys/queue.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "transport.h"
+
+struct braid_context;
+struct braid_linger;
+
+struct braid_lingers {
+    struct braid_context *context;
+    TAILQ_HEAD(, braid_linger) list; /* the oldest first */
+    struct event timer;              /* for the oldest */
+};
+
+void braid_lingers_init(struct braid_lingers *lingers, struct braid_context *context);
+
+/* Takes a transport over, shuts it down and drains it. */
+void braid_linger_start(struct braid_context *context, struct braid_transport *transport);
+
+/* Closes all at once. */
+void braid_lingers_clear(struct braid_lingers *lingers);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "context.h"
+#include "sockopt.h"
+
+#define ACCEPTS_AT_ONCE 4
+#define PAUSE (100 * BRAID_MILLISECOND)
+
+struct braid_listener *braid_listener_find(const struct braid_context *context, uint64_t number)
+{
+    struct braid_listener *listener;
+
+    LIST_FOREACH(listener, &context->listeners, link)
+    if (listener->number == number)
+        return listener;
+    return NULL;
+}
+
+/* Out of descriptors or buffers: whoever waits in the backlog goes on waiting there. */
+static void pause_accepting(struct braid_listener *listener, int number)
+{
+    struct timeval tv = braid_timeval(PAUSE);
+
+    braid_log(listener->context, BRAID_LOG_WARNING, BRAID_LOG_ACCEPT,
+              "cannot accept subflows for now: %s; raise the limit on open files",
+              strerrordesc_np(number));
+    event_del(&listener->event);
+    (void)event_add(&listener->pause, &tv);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_listener *listener = arg;
+    struct timeval tv = braid_timeval(PAUSE);
+
+    (void)fd;
+    (void)what;
+    if (event_add(&listener->event, NULL) != 0)
+        (void)event_add(&listener->pause, &tv);
+}
+
+static void take(struct braid_listener *listener, int fd, const struct sockaddr *peer)
+{
+    struct braid_transport transport;
+    union braid_endpoint endpoint;
+
+    if (listener->tcp)
+        braid_sockopt_subflow(fd);
+    braid_endpoint_set(&endpoint, peer);
+    braid_transport_plain(&transport, fd, listener->tcp);
+    braid_pending_new(listener->context, listener->number, &transport, &endpoint);
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_listener *listener = arg;
+    struct sockaddr_storage peer;
+
+    (void)what;
+    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+        socklen_t len = sizeof peer;
+        int accepted;
+
+        peer.ss_family = AF_UNIX; /* an unnamed one comes without */
+        accepted = accept4(fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0) {
+            take(listener, accepted, (struct sockaddr *)&peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(listener, errno);
+        return; /* EAGAIN: another took it; ECONNABORTED and the like: it gave up */
+    }
+}
+
+/* The socket's own number, the same whatever descriptor it is known by. */
+static bool identify(struct braid_listener *listener)
+{
+    socklen_t len = sizeof(int);
+    int family = 0;
+    struct stat st;
+
+    if (fstat(listener->fd, &st) != 0 ||
+        getsockopt(listener->fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0)
+        return false;
+    listener->number = (uint64_t)st.st_ino;
+    listener->tcp = family != AF_UNIX;
+    return true;
+}
+
+struct braid_listener *braid_listener_new(struct braid_context *context,
+                                          const struct braid_options *options, int fd,
+                                          braid_listener_cb cb, void *arg)
+{
+    struct braid_listener *listener = braid_pool_alloc(context->pool, sizeof *listener);
+
+    if (listener == NULL)
+        return NULL;
+    listener->context = context;
+    braid_options_copy(&listener->options, options);
+    listener->cb = cb;
+    listener->arg = arg;
+    listener->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (listener->fd < 0 || !identify(listener))
+        goto failed;
+    event_assign(&listener->event, context->base, listener->fd, EV_READ | EV_PERSIST, on_accept,
+                 listener);
+    evtimer_assign(&listener->pause, context->base, on_pause_over, listener);
+    if (event_add(&listener->event, NULL) != 0)
+        goto failed;
+    braid_group_lock(context->group);
+    LIST_INSERT_HEAD(&context->listeners, listener, link);
+    braid_group_unlock(context->group);
+    return listener;
+failed:
+    if (listener->fd >= 0)
+        close(listener->fd);
+    braid_pool_release(context->pool, listener, sizeof *listener);
+    return NULL;
+}
+
+void braid_listener_free(struct braid_listener *listener)
+{
+    struct braid_context *context;
+
+    if (listener == NULL)
+        return;
+    context = listener->context;
+    braid_group_lock(context->group);
+    LIST_REMOVE(listener, link);
+    braid_group_unlock(context->group);
+    braid_pendings_drop(&context->pendings, listener->number);
+    event_del(&listener->event);
+    event_del(&listener->pause);
+    close(listener->fd);
+    braid_pool_release(context->pool, listener, sizeof *listener);
+}
+
+void braid_listener_disable(struct braid_listener *listener)
+{
+    listener->disabled = true;
+}

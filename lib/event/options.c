@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <stdlib.h>
+
+#define SUBFLOWS_MAX 16u
+#define MAX_SUBFLOWS_MAX 64u
+#define GRACE_MAX 3600000u
+#define WINDOW_MIN ((size_t)65536)
+#define WINDOW_MAX ((size_t)1 << 30)
+
+static const struct braid_options defaults = {
+    .subflows = 4,
+    .max_subflows = 16,
+    .grace = 60000,
+    .window = (size_t)8 << 20,
+};
+
+struct braid_options *braid_options_new(void)
+{
+    struct braid_options *options = malloc(sizeof *options);
+
+    if (options != NULL)
+        *options = defaults;
+    return options;
+}
+
+void braid_options_free(struct braid_options *options)
+{
+    free(options);
+}
+
+void braid_options_copy(struct braid_options *to, const struct braid_options *options)
+{
+    *to = options != NULL ? *options : defaults;
+}
+
+int braid_options_set_subflows(struct braid_options *options, unsigned n)
+{
+    if (n < 1 || n > SUBFLOWS_MAX)
+        return -1;
+    options->subflows = n;
+    return 0;
+}
+
+int braid_options_set_max_subflows(struct braid_options *options, unsigned n)
+{
+    if (n < 1 || n > MAX_SUBFLOWS_MAX)
+        return -1;
+    options->max_subflows = n;
+    return 0;
+}
+
+int braid_options_set_grace(struct braid_options *options, unsigned milliseconds)
+{
+    if (milliseconds > GRACE_MAX)
+        return -1;
+    options->grace = milliseconds;
+    return 0;
+}
+
+int braid_options_set_window(struct braid_options *options, size_t bytes)
+{
+    if (bytes < WINDOW_MIN || bytes > WINDOW_MAX)
+        return -1;
+    options->window = bytes;
+    return 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is inside of braid_options; copied by value into whatever was made with them.
+ */
+#ifndef BRAID_EVENT_OPTIONS_H
+#define BRAID_EVENT_OPTIONS_H
+
+#include <braid/options.h>
+
+struct braid_options {
+    unsigned subflows;
+    unsigned max_subflows;
+    unsigned grace; /* milliseconds */
+    size_t window;
+};
+
+/* Copies options, or the defaults where it is NULL. */
+void braid_options_copy(struct braid_options *to, const struct braid_options *options);
+
+#endif

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+#include "pending.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "context.h"
+#include "listener.h"
+#include "session_io.h"
+#include "subflow_io.h"
+
+#define GREETING_TIME (5 * BRAID_SECOND)
+#define PENDING_MAX 1024u
+
+struct braid_pending {
+    TAILQ_ENTRY(braid_pending) link;
+    struct braid_context *context;
+    uint64_t listener;
+    struct braid_transport transport;
+    union braid_endpoint peer;
+    struct event event;
+    uint64_t ends;
+    struct braid_claim *claim; /* NULL: the id is not known yet */
+    struct braid_greeting greeting;
+};
+
+static const char *peer_text(const union braid_endpoint *peer, char *buf, size_t size)
+{
+    if (peer->family == AF_UNIX)
+        return "a unix socket";
+    return braid_sockaddr_text(&peer->sa, buf, size);
+}
+
+/* Frees everything but the transport, which was handed on or closed. */
+static void pending_free(struct braid_pending *pending)
+{
+    struct braid_pendings *pendings = &pending->context->pendings;
+
+    event_del(&pending->event);
+    if (pending->claim != NULL)
+        braid_group_release(pending->context->group, pending->claim);
+    TAILQ_REMOVE(&pendings->list, pending, link);
+    if (--pendings->count == 0)
+        event_del(&pendings->timer);
+    braid_pool_release(pending->context->pool, pending, sizeof *pending);
+}
+
+static void close_and_free(struct braid_pending *pending)
+{
+    struct braid_transport transport = pending->transport;
+
+    pending_free(pending);
+    transport.ops->close(&transport);
+}
+
+static void drop(struct braid_pending *pending, enum braid_log_kind kind, const char *why)
+{
+    char buf[128];
+
+    braid_log(pending->context, BRAID_LOG_INFO, kind, "subflow from %s closed: %s",
+              peer_text(&pending->peer, buf, sizeof buf), why);
+    close_and_free(pending);
+}
+
+/* ---- the greeting is whole ---- */
+
+/* Answers a greeting with the reason why there is nothing for it here. */
+static void refuse(struct braid_pending *pending, const struct braid_hello *hello, int error)
+{
+    struct braid_context *context = pending->context;
+    uint8_t bytes[BRAID_GREETING_MAX];
+    struct iovec v = {.iov_base = bytes};
+    struct braid_transport transport;
+    char buf[128];
+
+    braid_log(context, BRAID_LOG_INFO, BRAID_LOG_REFUSED,
+              "subflow from %s for session %016llx refused: %s",
+              peer_text(&pending->peer, buf, sizeof buf), (unsigned long long)hello->session,
+              braid_strerror(error));
+    v.iov_len = braid_greeting_refuse(bytes, hello, braid_group_instance(context->group), error);
+    /* A socket that nothing was written to yet takes this much. */
+    (void)pending->transport.ops->write(&pending->transport, &v, 1);
+    transport = pending->transport;
+    pending_free(pending);
+    braid_linger_start(context, &transport);
+}
+
+/* The session that a greeting is for, made where that is asked; NULL with *error set. */
+static struct braid_session_io *session_for(struct braid_pending *pending,
+                                            const struct braid_hello *hello, uint64_t now,
+                                            int *error)
+{
+    struct braid_claim *claim = pending->claim;
+    struct braid_listener *listener;
+    struct braid_session_io *io;
+
+    if (claim->ended) {
+        *error = claim->error == BRAID_OK ? BRAID_ERR_FINISHED : BRAID_ERR_UNKNOWN_SESSION;
+        return NULL;
+    }
+    if (claim->session != NULL)
+        return claim->session;
+    *error = BRAID_ERR_UNKNOWN_SESSION;
+    if ((hello->flags & BRAID_HELLO_CREATE) == 0)
+        return NULL;
+    *error = BRAID_ERR_SHUTDOWN;
+    listener = braid_listener_find(pending->context, pending->listener);
+    if (listener == NULL || listener->disabled)
+        return NULL;
+    *error = BRAID_ERR_MEMORY;
+    io = braid_session_io_accept(pending->context, &listener->options, hello, now);
+    if (io == NULL)
+        return NULL;
+    pending->claim = NULL; /* it is the session's now */
+    io->claim = claim;
+    claim->session = io;
+    return io;
+}
+
+/* Joins the subflow to its session and gives it what was read behind the greeting. */
+static void greeted(struct braid_pending *pending, const struct braid_hello *hello,
+                    const struct braid_received *rest)
+{
+    struct braid_context *context = pending->context;
+    struct braid_listener *listener = braid_listener_find(context, pending->listener);
+    bool known = pending->claim->session != NULL;
+    uint64_t now = braid_clock();
+    struct braid_session_io *io;
+    struct braid_subflow_io *subflow;
+    int error = BRAID_OK;
+
+    io = session_for(pending, hello, now, &error);
+    if (io == NULL) {
+        refuse(pending, hello, error);
+        return;
+    }
+    braid_session_io_enter(io);
+    subflow = braid_subflow_io_join(io, &pending->transport, &pending->peer, hello, &error, now);
+    if (subflow == NULL) {
+        if (!known)
+            braid_session_io_discard(io, error, now);
+        refuse(pending, hello, error);
+    } else {
+        pending_free(pending);
+        if (!known)
+            listener->cb(listener, &io->stream, listener->arg);
+        if (rest->len > 0)
+            braid_subflow_io_feed(subflow, rest, 1, now);
+    }
+    braid_session_io_leave(io, now);
+}
+
+/* ---- reading it ---- */
+
+static struct braid_handoff *handoff_new(const struct braid_pending *pending,
+                                         const struct braid_hello *hello,
+                                         const struct braid_received *rest)
+{
+    size_t len = rest != NULL ? rest->len : 0;
+    struct braid_handoff *handoff = calloc(1, sizeof *handoff + len);
+
+    if (handoff == NULL)
+        return NULL;
+    handoff->claim = pending->claim;
+    handoff->transport = pending->transport;
+    handoff->peer = pending->peer;
+    handoff->listener = pending->listener;
+    handoff->ends = pending->ends;
+    handoff->greeting = pending->greeting;
+    if (hello != NULL) {
+        handoff->hello = *hello;
+        handoff->done = true;
+        handoff->len = len;
+        memcpy(handoff->data, rest->chunk->data + rest->start, len);
+    }
+    return handoff;
+}
+
+/* Hands the subflow to its id's owner; false: it stays here. hello: NULL, it is not whole. */
+static bool hand_over(struct braid_pending *pending, const struct braid_hello *hello,
+                      const struct braid_received *rest)
+{
+    struct braid_handoff *handoff = handoff_new(pending, hello, rest);
+
+    if (handoff == NULL) {
+        drop(pending, BRAID_LOG_SILENT, "out of memory");
+        return true;
+    }
+    event_del(&pending->event); /* the descriptor may be closed over there at any time from now */
+    if (!braid_group_post(pending->context, handoff)) {
+        (void)event_add(&pending->event, NULL);
+        free(handoff);
+        return false;
+    }
+    pending->claim = NULL;
+    pending_free(pending);
+    return true;
+}
+
+/* The id is known: whose is it? True: the subflow was handed over, or is gone. */
+static bool claim(struct braid_pending *pending, uint64_t id, const struct braid_hello *hello,
+                  const struct braid_received *rest)
+{
+    enum braid_claim_place place;
+
+    pending->claim =
+        braid_group_claim(pending->context, id, pending->listener, braid_clock(), &place);
+    if (pending->claim == NULL) {
+        drop(pending, BRAID_LOG_SILENT, "out of memory");
+        return true;
+    }
+    return place == BRAID_CLAIM_ELSEWHERE && hand_over(pending, hello, rest);
+}
+
+static void feed(struct braid_pending *pending, const struct braid_received *piece)
+{
+    struct braid_received rest = *piece;
+    struct braid_hello hello;
+    uint64_t id = 0;
+    size_t used = 0;
+    int result;
+
+    result = braid_greeting_feed(&pending->greeting, piece->chunk->data + piece->start, piece->len,
+                                 &used, &id, &hello);
+    if (result < 0) {
+        drop(pending, BRAID_LOG_GREETING, braid_strerror(-result));
+        return;
+    }
+    rest.start += (uint32_t)used;
+    rest.len -= (uint32_t)used;
+    if (id != 0 && pending->claim == NULL &&
+        claim(pending, id, result == BRAID_GREETING_DONE ? &hello : NULL, &rest))
+        return;
+    if (result == BRAID_GREETING_DONE)
+        greeted(pending, &hello, &rest);
+}
+
+/* Reads what is there; the pending may be gone afterwards. */
+static void read_greeting(struct braid_pending *pending)
+{
+    struct braid_context *context = pending->context;
+    struct braid_received pieces[BRAID_RECEIVE_CHUNKS];
+    struct iovec v[BRAID_RECEIVE_CHUNKS];
+    int count = braid_receive_prepare(&context->receive, context->pool, false, v);
+    ssize_t n;
+
+    if (count == 0) {
+        drop(pending, BRAID_LOG_SILENT, "out of memory");
+        return;
+    }
+    n = pending->transport.ops->read(&pending->transport, v, count);
+    if (n > 0) {
+        braid_receive_done(&context->receive, (size_t)n, pieces);
+        feed(pending, &pieces[0]);
+    } else if (n == 0) {
+        drop(pending, BRAID_LOG_GREETING, "it ended before its greeting was whole");
+    } else if (errno != EAGAIN) {
+        drop(pending, BRAID_LOG_GREETING, strerrordesc_np(errno));
+    }
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    read_greeting(arg);
+}
+
+/* ---- the list ---- */
+
+static void arm(struct braid_pendings *pendings, uint64_t now)
+{
+    const struct braid_pending *oldest = TAILQ_FIRST(&pendings->list);
+    struct timeval tv;
+
+    if (oldest == NULL)
+        return;
+    tv = braid_timeval(oldest->ends > now ? oldest->ends - now : 0);
+    (void)event_add(&pendings->timer, &tv);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_pendings *pendings = arg;
+    uint64_t now = braid_clock();
+    struct braid_pending *pending;
+
+    (void)fd;
+    (void)what;
+    while ((pending = TAILQ_FIRST(&pendings->list)) != NULL && pending->ends <= now)
+        drop(pending, BRAID_LOG_SILENT, "no whole greeting within 5 s");
+    arm(pendings, now);
+}
+
+void braid_pendings_init(struct braid_pendings *pendings, struct braid_context *context)
+{
+    pendings->context = context;
+    TAILQ_INIT(&pendings->list);
+    evtimer_assign(&pendings->timer, context->base, on_timer, pendings);
+}
+
+/* Keeps the list ordered by age: one that was handed over is older than it is new here. */
+static void insert(struct braid_pendings *pendings, struct braid_pending *pending)
+{
+    struct braid_pending *before = TAILQ_LAST(&pendings->list, braid_pending_list);
+
+    while (before != NULL && before->ends > pending->ends)
+        before = TAILQ_PREV(before, braid_pending_list, link);
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(&pendings->list, before, pending, link);
+    else
+        TAILQ_INSERT_HEAD(&pendings->list, pending, link);
+    pendings->count++;
+}
+
+static struct braid_pending *add(struct braid_context *context, uint64_t listener,
+                                 struct braid_transport *transport,
+                                 const union braid_endpoint *peer, uint64_t ends)
+{
+    struct braid_pendings *pendings = &context->pendings;
+    struct braid_pending *pending;
+
+    if (pendings->count >= PENDING_MAX)
+        drop(TAILQ_FIRST(&pendings->list), BRAID_LOG_SILENT,
+             "the oldest of too many without a whole greeting");
+    pending = braid_pool_alloc(context->pool, sizeof *pending);
+    if (pending == NULL)
+        return NULL;
+    pending->context = context;
+    pending->listener = listener;
+    pending->transport = *transport;
+    pending->peer = *peer;
+    pending->ends = ends;
+    event_assign(&pending->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
+                 pending);
+    insert(pendings, pending);
+    if (!evtimer_pending(&pendings->timer, NULL))
+        arm(pendings, braid_clock());
+    return pending;
+}
+
+static void watch(struct braid_pending *pending)
+{
+    if (event_add(&pending->event, NULL) != 0)
+        drop(pending, BRAID_LOG_SILENT, "out of memory");
+}
+
+void braid_pending_new(struct braid_context *context, uint64_t listener,
+                       struct braid_transport *transport, const union braid_endpoint *peer)
+{
+    struct braid_pending *pending =
+        add(context, listener, transport, peer, braid_clock() + GREETING_TIME);
+
+    if (pending == NULL)
+        transport->ops->close(transport);
+    else
+        watch(pending);
+}
+
+void braid_handoff_free(struct braid_group *group, struct braid_handoff *handoff)
+{
+    handoff->transport.ops->close(&handoff->transport);
+    braid_group_release(group, handoff->claim);
+    free(handoff);
+}
+
+/* Puts the bytes that came with a handed over subflow where those that are read go. */
+static bool restore(struct braid_context *context, const struct braid_handoff *handoff,
+                    struct braid_received *rest)
+{
+    struct braid_received pieces[BRAID_RECEIVE_CHUNKS];
+    struct iovec v[BRAID_RECEIVE_CHUNKS];
+
+    memset(rest, 0, sizeof *rest);
+    if (handoff->len == 0)
+        return true;
+    braid_receive_clear(&context->receive); /* a fresh chunk holds it all in one piece */
+    if (braid_receive_prepare(&context->receive, context->pool, false, v) == 0 ||
+        v[0].iov_len < handoff->len)
+        return false;
+    memcpy(v[0].iov_base, handoff->data, handoff->len);
+    braid_receive_done(&context->receive, handoff->len, pieces);
+    *rest = pieces[0];
+    return true;
+}
+
+void braid_pending_adopt(struct braid_context *context, struct braid_handoff *handoff)
+{
+    struct braid_pending *pending =
+        add(context, handoff->listener, &handoff->transport, &handoff->peer, handoff->ends);
+    struct braid_received rest;
+
+    if (pending == NULL) {
+        braid_handoff_free(context->group, handoff);
+        return;
+    }
+    pending->claim = handoff->claim;
+    pending->greeting = handoff->greeting;
+    if (!handoff->done)
+        watch(pending);
+    else if (restore(context, handoff, &rest))
+        greeted(pending, &handoff->hello, &rest);
+    else
+        drop(pending, BRAID_LOG_SILENT, "out of memory");
+    free(handoff);
+}
+
+void braid_pendings_drop(struct braid_pendings *pendings, uint64_t listener)
+{
+    struct braid_pending *pending = TAILQ_FIRST(&pendings->list), *next;
+
+    for (; pending != NULL; pending = next) {
+        next = TAILQ_NEXT(pending, link);
+        if (pending->listener != listener)
+            continue;
+        close_and_free(pending);
+    }
+}
+
+void braid_pendings_clear(struct braid_pendings *pendings)
+{
+    struct braid_pending *pending;
+
+    while ((pending = TAILQ_FIRST(&pendings->list)) != NULL) {
+        close_and_free(pending);
+    }
+    event_del(&pendings->timer);
+}

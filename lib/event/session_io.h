@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pump: what keeps one session going between its subflows' sockets, the application and time.
+ *
+ * Every event of the loop that concerns a session is put between enter and leave. Leave hands the
+ * session's actions on, runs the application's callbacks, and then sends, once, whatever came of
+ * it all. Calls of the application do the same without callbacks: those wait for the loop.
+ *
+ * A pump lives until its session is over and the application has freed the stream.
+ */
+#ifndef BRAID_EVENT_SESSION_IO_H
+#define BRAID_EVENT_SESSION_IO_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "core/session.h"
+
+#include "options.h"
+#include "stream.h"
+
+struct braid_claim;
+struct braid_connector;
+struct braid_context;
+struct braid_past;
+struct braid_subflow_io;
+
+struct braid_session_io {
+    LIST_ENTRY(braid_session_io) link;
+    struct braid_context *context;
+    struct braid_session *session;
+    struct braid_stream stream;
+    struct braid_claim *claim;         /* REMOTE, until the session is over */
+    struct braid_connector *connector; /* LOCAL */
+    TAILQ_HEAD(, braid_subflow_io) subflows;
+    STAILQ_HEAD(, braid_past) past; /* the oldest first */
+    unsigned past_count;
+    struct event wake; /* the session's time, or callbacks that wait for the loop */
+    uint64_t armed;    /* when it goes off */
+    unsigned entered;
+    bool closed; /* the session is over */
+    int error;
+};
+
+/* Makes the pump of a new session: of an id that has just been claimed, or of a random one. */
+struct braid_session_io *braid_session_io_accept(struct braid_context *context,
+                                                 const struct braid_options *options,
+                                                 const struct braid_hello *hello, uint64_t now);
+struct braid_session_io *braid_session_io_connect(struct braid_context *context,
+                                                  const struct braid_options *options,
+                                                  const struct braid_address *const *addresses,
+                                                  size_t n, uint64_t now);
+
+void braid_session_io_enter(struct braid_session_io *io);
+
+/* The pump may be gone afterwards. */
+void braid_session_io_leave(struct braid_session_io *io, uint64_t now);
+
+/* After a call of the application: sends what came of it. The pump may be gone afterwards. */
+void braid_session_io_touch(struct braid_session_io *io, uint64_t now);
+
+/* Breaks the session off and frees the pump, stream and all. Not to be called while entered. */
+void braid_session_io_abort(struct braid_session_io *io);
+
+/* Marks a session that never came to life: leave frees it, the id is remembered with the error. */
+void braid_session_io_discard(struct braid_session_io *io, int error, uint64_t now);
+
+#endif

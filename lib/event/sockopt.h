@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Socket options, ioctls and tcp_info: everything that is asked of a socket besides moving bytes.
+ *
+ * Options that an old kernel or another family lacks are left out without a word: none is needed
+ * for being right, only for being fast. SO_SNDBUF and SO_RCVBUF are never set, since that turns the
+ * kernel's own sizing off.
+ */
+#ifndef BRAID_EVENT_SOCKOPT_H
+#define BRAID_EVENT_SOCKOPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/session.h"
+
+/* TCP_NODELAY; nothing on other families. */
+void braid_sockopt_nodelay(int fd);
+
+/* All that a subflow wants: no delay, keepalive 60/10/6, user timeout 20 s, least RTO 50 ms. */
+void braid_sockopt_subflow(int fd);
+
+/* TCP_NOTSENT_LOWAT. */
+void braid_sockopt_lowat(int fd, size_t bytes);
+
+/* Bytes in the socket that TCP has not sent yet; 0 when it cannot say. */
+size_t braid_sockopt_unsent(int fd);
+
+/* Takes a sample; false: not a TCP socket, or it cannot be asked any more. */
+bool braid_sockopt_sample(int fd, struct braid_sample *sample);
+
+#endif

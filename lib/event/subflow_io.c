@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include "subflow_io.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "clock.h"
+#include "connector.h"
+#include "context.h"
+#include "past.h"
+#include "session_io.h"
+#include "sockopt.h"
+
+#define SAMPLE_TIME (10 * BRAID_MILLISECOND)
+#define PULL_MAX 128
+
+/* The core cuts no frames for less room than this. */
+#define ROOM_NONE 4096u
+
+/* With less room than this left of what is known, the socket is asked anew. */
+#define ROOM_SMALL 16384u
+
+static void on_read(evutil_socket_t fd, short what, void *arg);
+static void on_write(evutil_socket_t fd, short what, void *arg);
+
+/* ---- life ---- */
+
+static void keep_local(struct braid_subflow_io *subflow)
+{
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof sa;
+
+    (void)getsockname(subflow->transport.fd, (struct sockaddr *)&sa, &len);
+    braid_endpoint_set(&subflow->local, (struct sockaddr *)&sa);
+}
+
+static void keep_peer(struct braid_subflow_io *subflow)
+{
+    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof sa;
+
+    (void)getpeername(subflow->transport.fd, (struct sockaddr *)&sa, &len);
+    braid_endpoint_set(&subflow->peer, (struct sockaddr *)&sa);
+}
+
+static struct braid_subflow_io *subflow_new(struct braid_session_io *io,
+                                            const struct braid_transport *transport)
+{
+    struct braid_context *context = io->context;
+    struct braid_subflow_io *subflow = braid_pool_alloc(context->pool, sizeof *subflow);
+
+    if (subflow == NULL)
+        return NULL;
+    subflow->io = io;
+    subflow->transport = *transport;
+    event_assign(&subflow->read, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
+                 subflow);
+    event_assign(&subflow->write, context->base, transport->fd, EV_WRITE | EV_PERSIST, on_write,
+                 subflow);
+    if (event_add(&subflow->read, NULL) != 0) {
+        braid_pool_release(context->pool, subflow, sizeof *subflow);
+        return NULL;
+    }
+    return subflow;
+}
+
+/* Takes back what subflow_new() did; the transport stays open. */
+static void subflow_free(struct braid_subflow_io *subflow)
+{
+    event_del(&subflow->read);
+    event_del(&subflow->write);
+    braid_pool_release(subflow->io->context->pool, subflow, sizeof *subflow);
+}
+
+/* The core has taken it. */
+static void start(struct braid_subflow_io *subflow)
+{
+    keep_local(subflow);
+    TAILQ_INSERT_TAIL(&subflow->io->subflows, subflow, link);
+    subflow->lowat = braid_subflow_lowat(subflow->subflow);
+    if (subflow->transport.tcp)
+        braid_sockopt_lowat(subflow->transport.fd, subflow->lowat);
+    braid_subflow_set_room(subflow->subflow, subflow->lowat);
+}
+
+struct braid_subflow_io *braid_subflow_io_add(struct braid_session_io *io, unsigned path,
+                                              const struct braid_transport *transport, uint64_t now)
+{
+    struct braid_subflow_io *subflow = subflow_new(io, transport);
+
+    if (subflow == NULL)
+        return NULL;
+    subflow->subflow = braid_subflow_add(io->session, path, subflow, now);
+    if (subflow->subflow == NULL) {
+        subflow_free(subflow);
+        return NULL;
+    }
+    keep_peer(subflow);
+    start(subflow);
+    return subflow;
+}
+
+struct braid_subflow_io *braid_subflow_io_join(struct braid_session_io *io,
+                                               const struct braid_transport *transport,
+                                               const union braid_endpoint *peer,
+                                               const struct braid_hello *hello, int *error,
+                                               uint64_t now)
+{
+    struct braid_subflow_io *subflow = subflow_new(io, transport);
+
+    *error = BRAID_ERR_MEMORY;
+    if (subflow == NULL)
+        return NULL;
+    subflow->subflow = braid_subflow_join(io->session, hello, subflow, error, now);
+    if (subflow->subflow == NULL) {
+        subflow_free(subflow);
+        return NULL;
+    }
+    subflow->peer = *peer;
+    start(subflow);
+    return subflow;
+}
+
+/* Takes it off the session's list; the transport is somebody else's from here on. */
+static void detach(struct braid_subflow_io *subflow)
+{
+    TAILQ_REMOVE(&subflow->io->subflows, subflow, link);
+    if (subflow->slot != NULL)
+        braid_connector_lost(subflow->slot);
+    subflow_free(subflow);
+}
+
+void braid_subflow_io_drop(struct braid_subflow_io *subflow)
+{
+    struct braid_transport transport = subflow->transport;
+
+    detach(subflow);
+    transport.ops->shutdown(&transport);
+    transport.ops->close(&transport);
+}
+
+void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid_subflow *last,
+                            int error)
+{
+    struct braid_context *context = subflow->io->context;
+    struct braid_transport transport = subflow->transport;
+
+    if (last != NULL)
+        braid_past_add(subflow->io, subflow, last, error == BRAID_OK ? "closed" : "lost");
+    detach(subflow);
+    if (error == BRAID_OK)
+        braid_linger_start(context, &transport);
+    else
+        transport.ops->close(&transport);
+}
+
+/* The transport is of no use any more; why: in words, for the log. */
+static void lose(struct braid_subflow_io *subflow, int error, enum braid_log_kind kind,
+                 const char *why, uint64_t now)
+{
+    struct braid_session_io *io = subflow->io;
+    struct braid_subflow *core = subflow->subflow;
+    struct braid_transport transport = subflow->transport;
+    struct braid_subflow_stats stats;
+    char buf[128];
+
+    braid_subflow_get_stats(core, &stats);
+    braid_log(io->context, BRAID_LOG_INFO, kind, "session %016llx: subflow %u %s %s lost: %s",
+              (unsigned long long)braid_session_id(io->session), stats.index,
+              io->claim != NULL ? "from" : "to",
+              braid_sockaddr_text(&subflow->peer.sa, buf, sizeof buf), why);
+    braid_past_add(io, subflow, core, "lost");
+    detach(subflow);
+    transport.ops->close(&transport);
+    braid_subflow_lost(core, error, now);
+}
+
+/* ---- reading ---- */
+
+void braid_subflow_io_feed(struct braid_subflow_io *subflow, const struct braid_received *pieces,
+                           int count, uint64_t now)
+{
+    for (int i = 0; i < count; i++) {
+        int error = braid_subflow_feed(subflow->subflow, pieces[i].chunk, pieces[i].start,
+                                       pieces[i].len, now);
+
+        if (error != 0) {
+            lose(subflow, -error, BRAID_LOG_PEER, braid_strerror(-error), now);
+            return;
+        }
+    }
+    subflow->busy = true;
+}
+
+static void on_read(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_subflow_io *subflow = arg;
+    struct braid_session_io *io = subflow->io;
+    struct braid_context *context = io->context;
+    struct braid_received pieces[BRAID_RECEIVE_CHUNKS];
+    struct iovec v[BRAID_RECEIVE_CHUNKS];
+    size_t room = 0;
+    uint64_t now;
+    int count;
+    ssize_t n;
+
+    (void)fd;
+    (void)what;
+    count = braid_receive_prepare(&context->receive, context->pool, subflow->eager, v);
+    for (int i = 0; i < count; i++)
+        room += v[i].iov_len;
+    errno = ENOMEM;
+    n = count == 0 ? -1 : subflow->transport.ops->read(&subflow->transport, v, count);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    now = braid_clock();
+    braid_session_io_enter(io);
+    if (n > 0) {
+        subflow->eager = (size_t)n == room;
+        count = braid_receive_done(&context->receive, (size_t)n, pieces);
+        braid_subflow_io_feed(subflow, pieces, count, now);
+    } else {
+        lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW,
+             n == 0 ? "the peer closed it" : strerrordesc_np(errno), now);
+    }
+    braid_session_io_leave(io, now);
+}
+
+/* ---- writing ---- */
+
+void braid_subflow_io_sample(struct braid_subflow_io *subflow, uint64_t now)
+{
+    struct braid_sample sample;
+    size_t lowat;
+
+    subflow->sampled = now;
+    subflow->busy = false;
+    if (!subflow->transport.tcp || !braid_sockopt_sample(subflow->transport.fd, &sample))
+        return;
+    subflow->busy = sample.outq > 0;
+    braid_subflow_sample(subflow->subflow, &sample, now);
+    lowat = braid_subflow_lowat(subflow->subflow);
+    if (lowat >= subflow->lowat * 2 || lowat <= subflow->lowat / 2) {
+        subflow->lowat = lowat;
+        braid_sockopt_lowat(subflow->transport.fd, lowat);
+    }
+}
+
+void braid_subflow_io_refresh(struct braid_subflow_io *subflow, uint64_t now)
+{
+    size_t unsent = 0;
+
+    if (subflow->busy && now - subflow->sampled >= SAMPLE_TIME)
+        braid_subflow_io_sample(subflow, now);
+    if (braid_subflow_room(subflow->subflow) >= ROOM_SMALL ||
+        !braid_subflow_wants_room(subflow->subflow))
+        return;
+    if (subflow->transport.tcp)
+        unsent = braid_sockopt_unsent(subflow->transport.fd);
+    braid_subflow_set_room(subflow->subflow, unsent < subflow->lowat ? subflow->lowat - unsent : 0);
+}
+
+void braid_subflow_io_write(struct braid_subflow_io *subflow, uint64_t now)
+{
+    struct iovec v[PULL_MAX];
+    int count = braid_subflow_pull(subflow->subflow, v, PULL_MAX, now);
+    size_t total = 0;
+    int number;
+    ssize_t n;
+
+    for (int i = 0; i < count; i++)
+        total += v[i].iov_len;
+    n = count == 0 ? 0 : subflow->transport.ops->write(&subflow->transport, v, count);
+    number = errno;
+    braid_subflow_pulled(subflow->subflow, n > 0 ? (size_t)n : 0, now);
+    subflow->busy = true;
+    if (n < 0 && number != EAGAIN) {
+        lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW, strerrordesc_np(number), now);
+        return;
+    }
+    if (n <= 0 || (size_t)n < total) {
+        subflow->blocked = true;
+        braid_subflow_set_blocked(subflow->subflow, true);
+    }
+}
+
+void braid_subflow_io_watch(struct braid_subflow_io *subflow)
+{
+    bool wanted = subflow->blocked || (braid_subflow_room(subflow->subflow) < ROOM_NONE &&
+                                       braid_subflow_wants_room(subflow->subflow));
+
+    if (wanted == subflow->writing)
+        return;
+    if (wanted && event_add(&subflow->write, NULL) != 0)
+        return; /* the next event of the session tries again */
+    if (!wanted)
+        event_del(&subflow->write);
+    subflow->writing = wanted;
+}
+
+static void on_write(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_subflow_io *subflow = arg;
+    struct braid_session_io *io = subflow->io;
+    uint64_t now = braid_clock();
+
+    (void)fd;
+    (void)what;
+    braid_session_io_enter(io);
+    subflow->blocked = false;
+    braid_subflow_set_blocked(subflow->subflow, false);
+    braid_session_io_leave(io, now);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One subflow of a session: its transport and events, and the core's object that belongs to it.
+ *
+ * A read event is always there, since a receiver never stops reading. A write event is there only
+ * while bytes wait and the socket has no room for them.
+ */
+#ifndef BRAID_EVENT_SUBFLOW_IO_H
+#define BRAID_EVENT_SUBFLOW_IO_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "core/session.h"
+
+#include "address.h"
+#include "receive.h"
+#include "transport.h"
+
+struct braid_session_io;
+struct braid_slot;
+
+struct braid_subflow_io {
+    TAILQ_ENTRY(braid_subflow_io) link;
+    struct braid_session_io *io;
+    struct braid_subflow *subflow;
+    struct braid_slot *slot; /* LOCAL: who dialled it */
+    struct braid_transport transport;
+    struct event read;
+    struct event write;
+    union braid_endpoint local;
+    union braid_endpoint peer;
+    size_t lowat;     /* TCP_NOTSENT_LOWAT as it is set */
+    uint64_t sampled; /* when */
+    bool busy;        /* written to since, or not all acknowledged then */
+    bool writing;     /* the write event is there */
+    bool blocked;     /* the core was told that the socket takes nothing */
+    bool eager;       /* the last read filled all it was given */
+};
+
+/* LOCAL: adds a connected transport to the session. NULL: it was not taken. */
+struct braid_subflow_io *braid_subflow_io_add(struct braid_session_io *io, unsigned path,
+                                              const struct braid_transport *transport,
+                                              uint64_t now);
+
+/* REMOTE: adds one that has greeted. NULL: it was not taken, *error is what to answer. */
+struct braid_subflow_io *braid_subflow_io_join(struct braid_session_io *io,
+                                               const struct braid_transport *transport,
+                                               const union braid_endpoint *peer,
+                                               const struct braid_hello *hello, int *error,
+                                               uint64_t now);
+
+/* Gives it what was read. The subflow may be gone afterwards. */
+void braid_subflow_io_feed(struct braid_subflow_io *subflow, const struct braid_received *pieces,
+                           int count, uint64_t now);
+
+/* Takes a sample when one is due, and finds out how much room there is when that matters. */
+void braid_subflow_io_refresh(struct braid_subflow_io *subflow, uint64_t now);
+
+/* Takes a sample now. */
+void braid_subflow_io_sample(struct braid_subflow_io *subflow, uint64_t now);
+
+/* Writes what the core has planned for it. The subflow may be gone afterwards. */
+void braid_subflow_io_write(struct braid_subflow_io *subflow, uint64_t now);
+
+/* Asks for a write event, or no longer. */
+void braid_subflow_io_watch(struct braid_subflow_io *subflow);
+
+/* The core gives it back: last is its end state there, or NULL. */
+void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid_subflow *last,
+                            int error);
+
+/* Closes and frees it, without a word to anybody. */
+void braid_subflow_io_drop(struct braid_subflow_io *subflow);
+
+#endif
