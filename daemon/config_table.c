@@ -119,7 +119,7 @@ const struct config_key config_table[] = {
         .reloadable = true,
         .fallback = "auto",
         .accepted = "auto or 1 to 16, and at most 16 over all paths",
-        .help = "Subflows on each path; auto: 4 where there is one path, 1 where there are several",
+        .help = "Subflows on each path; auto: 4 for one path, 1 for each of several",
     },
     {
         .kind = CONFIG_KIND_LOCAL,
