@@ -267,7 +267,8 @@ security = none
     @classmethod
     def version(cls):
         out = subprocess.run([cls.binary(), "-V"], capture_output=True, text=True, check=False)
-        return (out.stdout or out.stderr).partition("\n")[0].split(" ")[-1] or "unknown"
+        words = out.stdout.split()
+        return words[1] if len(words) > 1 else "unknown"
 
     def command(self, role, listen, connect):
         text = self.config[role].format(listen=listen, connect=connect, subflows=self.subflows)

@@ -8,12 +8,13 @@ import subprocess
 from contestants import Failure, Process
 
 SECONDS = 3
-SORT = ("--no-children", "-g", "none", "--sort", "dso,symbol", "--percent-limit", "0.5")
+FORMAT = ("--stdio", "--no-children", "-g", "none", "-F", "overhead,dso,symbol")
+LIMIT = ("--percent-limit", "0.5")
 
 
 def _report(data, path):
     with open(path, "wb") as out:
-        args = ["perf", "report", "--stdio", "-i", data, *SORT]
+        args = ["perf", "report", "--stdio", "-i", data, *FORMAT, *LIMIT]
         subprocess.run(args, stdout=out, stderr=subprocess.DEVNULL, check=False)
 
 
