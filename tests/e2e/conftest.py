@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: a world that owns every process, origin and file of a test and takes them away again."""
+
+import os
+import resource
+
+import pytest
+
+from harness import net, origin as origins
+from harness.world import World
+
+WORLD = pytest.StashKey()
+
+
+def pytest_configure(config):
+    """Registers the marks; takes all the descriptors there are, for the tests of many clients."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    config.addinivalue_line('markers', 'heavy: much traffic or many sockets; not in a quick run')
+    config.addinivalue_line('markers', 'last: run after all others, whose time it uses')
+
+
+def pytest_collection_modifyitems(config, items):
+    """BRAID_E2E=quick leaves the heavy tests out."""
+    if os.environ.get('BRAID_E2E', 'full') == 'quick':
+        config.hook.pytest_deselected(items=[item for item in items
+                                             if item.get_closest_marker('heavy')])
+        items[:] = [item for item in items if not item.get_closest_marker('heavy')]
+    items.sort(key=lambda item: item.get_closest_marker('last') is not None)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the logs and configurations of its processes."""
+    outcome = yield
+    report = outcome.get_result()
+    here = item.stash.get(WORLD, None)
+    if report.failed and here is not None:
+        report.sections.extend((f'{name} ({call.when})', words) for name, words in here.logs())
+
+
+@pytest.fixture
+def world(request):
+    """An empty world, taken away after the test."""
+    here = World()
+    request.node.stash[WORLD] = here
+    yield here
+    here.stop()
+
+
+@pytest.fixture
+def target(world):
+    """An origin whose connections the test serves itself."""
+    return world.origin()
+
+
+@pytest.fixture
+def echo(world):
+    """An origin that sends everything back."""
+    return world.origin(handler=origins.echo)
+
+
+@pytest.fixture
+def tunnel(world, target):
+    """A tunnel with the defaults, four subflows, that leads to target."""
+    return world.tunnel(target.address)
+
+
+@pytest.fixture
+def echo_tunnel(world, echo):
+    """A tunnel with the defaults that leads to echo."""
+    return world.tunnel(echo.address)
+
+
+@pytest.fixture(scope='session')
+def kill_subflows():
+    """net.kill_connections, where ss -K works."""
+    if not net.can_kill_connections():
+        pytest.skip('ss -K does not work here (CONFIG_INET_DIAG_DESTROY, CAP_NET_ADMIN)')
+    return net.kill_connections
+
+
+@pytest.fixture(scope='session', autouse=True)
+def start_early(request):
+    """What takes long by nature runs beside the other tests."""
+    if any('aged_names' in item.fixturenames for item in request.session.items):
+        request.getfixturevalue('aged_names')
