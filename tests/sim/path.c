@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "path.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Ethernet, IPv4 and TCP with timestamps, as an emulated link counts them. */
+#define HEADERS 66u
+
+static void segments_init(struct sim_segments *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+static void segments_put(struct sim_segments *list, struct sim_segment *segment)
+{
+    segment->next = NULL;
+    *list->last = segment;
+    list->last = &segment->next;
+}
+
+static struct sim_segment *segments_take(struct sim_segments *list)
+{
+    struct sim_segment *segment = list->first;
+
+    list->first = segment->next;
+    if (!list->first) {
+        list->last = &list->first;
+    }
+    return segment;
+}
+
+static void segments_clear(struct sim_segments *list)
+{
+    while (list->first) {
+        free(segments_take(list));
+    }
+}
+
+static uint64_t serialisation(const struct sim_wire *wire, uint64_t bytes)
+{
+    return bytes * SIM_SECOND / wire->rate;
+}
+
+static void serve_next(struct sim_wire *wire)
+{
+    if (wire->queue.first && wire->paused == 0 && wire->serve.slot == 0) {
+        uint64_t took = serialisation(wire, wire->queue.first->len + HEADERS);
+        sim_timer_set(&wire->serve, wire->path->world->now + took);
+    }
+}
+
+static void served(void *arg)
+{
+    struct sim_wire *wire = arg;
+    struct sim_world *world = wire->path->world;
+    struct sim_segment *segment = segments_take(&wire->queue);
+
+    wire->queued -= segment->len + HEADERS;
+    if (wire->holes) {
+        wire->path->swallowed++;
+        free(segment);
+    } else {
+        segment->due = world->now + wire->delay;
+        if (segment->due < wire->last_due) {
+            segment->due = wire->last_due; /* the delay has shrunk: still in order */
+        }
+        wire->last_due = segment->due;
+        segments_put(&wire->transit, segment);
+        if (wire->arrive.slot == 0) {
+            sim_timer_set(&wire->arrive, segment->due);
+        }
+    }
+    serve_next(wire);
+}
+
+static void arrived(void *arg)
+{
+    struct sim_wire *wire = arg;
+    struct sim_world *world = wire->path->world;
+
+    while (wire->transit.first && wire->transit.first->due <= world->now) {
+        wire->path->deliver(segments_take(&wire->transit));
+    }
+    if (wire->transit.first) {
+        sim_timer_set(&wire->arrive, wire->transit.first->due);
+    }
+}
+
+void sim_path_init(struct sim_path *path, struct sim_world *world, unsigned index,
+                   const struct sim_path_spec *spec, sim_deliver_cb deliver)
+{
+    memset(path, 0, sizeof(*path));
+    path->world = world;
+    path->index = index;
+    path->deliver = deliver;
+    for (unsigned side = 0; side < 2; side++) {
+        struct sim_wire *wire = &path->wires[side];
+        wire->path = path;
+        wire->rate = spec->rate / 8;
+        wire->delay = spec->delay;
+        wire->limit = wire->rate * spec->queue / SIM_SECOND;
+        segments_init(&wire->queue);
+        segments_init(&wire->transit);
+        sim_timer_init(&wire->serve, world, served, wire);
+        sim_timer_init(&wire->arrive, world, arrived, wire);
+    }
+}
+
+void sim_path_clear(struct sim_path *path)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        segments_clear(&path->wires[side].queue);
+        segments_clear(&path->wires[side].transit);
+    }
+}
+
+bool sim_path_send(struct sim_path *path, struct sim_segment *segment)
+{
+    struct sim_wire *wire = &path->wires[segment->side];
+
+    wire->queued += segment->len + HEADERS;
+    segments_put(&wire->queue, segment);
+    serve_next(wire);
+    return wire->queued > wire->limit && segment->len > 0;
+}
+
+void sim_path_set_rate(struct sim_path *path, uint64_t rate)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        struct sim_wire *wire = &path->wires[side];
+        wire->limit = wire->limit * (rate / 8) / wire->rate;
+        wire->rate = rate / 8;
+    }
+}
+
+void sim_path_set_delay(struct sim_path *path, uint64_t delay)
+{
+    path->wires[0].delay = delay;
+    path->wires[1].delay = delay;
+}
+
+void sim_path_pause(struct sim_path *path, unsigned sides, bool on)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        struct sim_wire *wire = &path->wires[side];
+        if (!(sides & (1u << side))) {
+            continue;
+        }
+        wire->paused = on ? wire->paused + 1 : wire->paused - 1;
+        if (wire->paused) {
+            sim_timer_clear(&wire->serve);
+        } else {
+            serve_next(wire);
+        }
+    }
+}
+
+void sim_path_hole(struct sim_path *path, unsigned sides, bool on)
+{
+    for (unsigned side = 0; side < 2; side++) {
+        if (sides & (1u << side)) {
+            path->wires[side].holes += on ? 1u : -1u;
+        }
+    }
+}
+
+uint64_t sim_path_latency(const struct sim_path *path)
+{
+    return path->wires[0].delay + serialisation(&path->wires[0], 1500);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TCP inside a pipe: handshake, window, acknowledgements, time-outs. Go-back-N where Linux has
+ * SACK, and marks where it has drops; what the two ends can measure behaves alike.
+ */
+#ifndef SIM_TCP_H
+#define SIM_TCP_H
+
+#include "pipe.h"
+
+#include "core/session.h"
+
+void sim_tcp_init(struct sim_pipe *pipe);
+
+/* Sends SYN, again and again. */
+void sim_tcp_connect(struct sim_pipe *pipe);
+
+/* Sends what the windows allow. */
+void sim_tcp_transmit(struct sim_pipe *pipe, unsigned side);
+
+/* Notifies the owner who waits to write, if it can now. */
+void sim_tcp_check_write(struct sim_pipe *pipe, unsigned side);
+
+/* Forgets bytes that were both read and acknowledged. */
+void sim_tcp_release(struct sim_flow *flow);
+
+void sim_tcp_send_reset(struct sim_pipe *pipe, unsigned side);
+
+/* Sends nothing more from this side. */
+void sim_tcp_stop(struct sim_pipe *pipe, unsigned side);
+
+/* An error at this side: its owner is told, unless it is gone. */
+void sim_tcp_die(struct sim_pipe *pipe, unsigned side);
+
+/* What TCP_INFO and SIOCOUTQ would say. */
+void sim_tcp_sample(const struct sim_pipe *pipe, unsigned side, struct braid_sample *sample);
+
+#endif

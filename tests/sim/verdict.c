@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Judges a run that has ended: every end closed, for a reason that something in the run explains,
+ * and within what the scenario allows.
+ *
+ * Two ends cannot always agree on how it ended (the last message may be lost with its subflow), but
+ * an end that says all was in order has received and delivered everything.
+ */
+#include "endpoint.h"
+#include "run.h"
+
+static const char *side_name(unsigned side)
+{
+    return side ? "remote" : "local";
+}
+
+static bool complete(const struct sim_endpoint *e)
+{
+    return e->app.shut && e->app.eof;
+}
+
+/* Whether the end before had no subflow for all of its grace time. */
+static bool was_alone(const struct sim_endpoint *e)
+{
+    return e->live == 0 && e->closed_at - e->alone_since >= e->grace;
+}
+
+/* Whether the other end could have ended the session on its own, so that this one was told so. */
+static bool ended_elsewhere(const struct sim_endpoint *other)
+{
+    return other && (other->vanished || (other->closed && other->error != BRAID_OK));
+}
+
+/* Whether a session end of this error is explained by what has happened. */
+static bool explained(const struct sim_run *run, const struct sim_pair *pair,
+                      const struct sim_endpoint *e)
+{
+    const struct sim_endpoint *other = pair->ends[1 - e->side];
+    bool aborted = pair->aborted[0] || pair->aborted[1];
+
+    switch (e->error) {
+    case BRAID_ERR_RESET:
+        return aborted || pair->refused || (run->starved && ended_elsewhere(other));
+    case BRAID_ERR_UNREACHABLE:
+    case BRAID_ERR_REFUSED:
+    case BRAID_ERR_TIMED_OUT:
+    case BRAID_ERR_NAME:
+    case BRAID_ERR_POLICY:
+        return e->side == 0 && pair->refused && e->error == run->scenario->apps[1].answer;
+    case BRAID_ERR_GRACE:
+        return was_alone(e);
+    case BRAID_ERR_TIMEOUT:
+        return e->side == 0 && !e->established && e->closed_at >= e->began_at + 5 * SIM_SECOND;
+    case BRAID_ERR_UNKNOWN_SESSION:
+    case BRAID_ERR_INSTANCE:
+        return e->side == 0 && (run->restarted || run->starved || ended_elsewhere(other));
+    case BRAID_ERR_MEMORY:
+        return run->starved;
+    default:
+        return false;
+    }
+}
+
+static void judge_end(struct sim_run *run, const struct sim_pair *pair, unsigned side)
+{
+    const struct sim_endpoint *e = pair->ends[side];
+    const struct sim_endpoint *other = pair->ends[1 - side];
+    int expected = run->scenario->ends[side];
+    struct sim_world *world = &run->world;
+
+    if (e->vanished) {
+        return;
+    }
+    if (!e->closed) {
+        sim_fail(world, "the %s end has not closed: sent %llu, received %llu%s%s%s",
+                 side_name(side), (unsigned long long)e->app.sent,
+                 (unsigned long long)e->app.received, e->app.shut ? ", shut" : "",
+                 e->app.eof ? ", eof" : "", e->live ? ", subflows alive" : "");
+        return;
+    }
+    if (e->error == BRAID_OK && !complete(e) && !pair->aborted[side]) {
+        sim_fail(world, "the %s end closed in order before it was complete", side_name(side));
+    }
+    if (e->error != BRAID_OK) {
+        run->counters.broken++;
+    }
+    bool told_late = e->error == BRAID_ERR_GRACE && was_alone(e) && complete(e) && other &&
+                     other->closed && other->error == BRAID_OK && run->last_lost > 0;
+    if (expected != SIM_ANY_END && e->error != expected && !told_late) {
+        sim_fail(world, "the %s end closed with %d (%s) instead of %d", side_name(side), e->error,
+                 braid_strerror(e->error), expected);
+    }
+    if (expected == SIM_ANY_END && e->error != BRAID_OK && !explained(run, pair, e)) {
+        sim_fail(world, "the %s end closed with %d (%s), which nothing explains", side_name(side),
+                 e->error, braid_strerror(e->error));
+    }
+}
+
+static void judge_intruder(struct sim_run *run, const struct sim_pair *pair)
+{
+    const struct sim_endpoint *e = pair->ends[0];
+    const struct sim_endpoint *victim = run->pairs[0].ends[0];
+
+    if (!e->closed || e->error == BRAID_OK) {
+        sim_fail(&run->world, "the intruder was let in");
+    } else if (e->error != BRAID_ERR_TOKEN && victim->closed_at > e->closed_at) {
+        sim_fail(&run->world, "the intruder was told %d (%s)", e->error, braid_strerror(e->error));
+    }
+}
+
+static void judge_pair(struct sim_run *run, const struct sim_pair *pair)
+{
+    const struct sim_endpoint *local = pair->ends[0];
+    const struct sim_endpoint *remote = pair->ends[1];
+
+    if (!local) { /* memory was short before it began */
+        if (!run->starved) {
+            sim_fail(&run->world, "a session was not made");
+        }
+        return;
+    }
+    if (pair->intruder) {
+        judge_intruder(run, pair);
+        return;
+    }
+    judge_end(run, pair, 0);
+    if (remote) {
+        judge_end(run, pair, 1);
+    } else if (local->error == BRAID_OK) {
+        sim_fail(&run->world, "the local end closed in order and there was no remote one");
+    }
+}
+
+/* ---- the scenario's own bounds ---- */
+
+static void judge_gap(struct sim_run *run, const struct sim_endpoint *e)
+{
+    uint64_t most = run->scenario->max_gap;
+
+    if (most && e->app.longest_gap > most) {
+        sim_fail(&run->world, "the %s application waited %llu us for the next byte, not %llu",
+                 side_name(e->side), (unsigned long long)e->app.longest_gap,
+                 (unsigned long long)most);
+    }
+}
+
+static uint64_t best_rate(const struct sim_run *run)
+{
+    uint64_t best = 0;
+
+    for (unsigned i = 0; i < run->path_count; i++) {
+        uint64_t rate = run->scenario->paths[i].rate;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+static void judge_bounds(struct sim_run *run)
+{
+    const struct sim_scenario *scenario = run->scenario;
+    const struct sim_counters *c = &run->counters;
+    struct sim_world *world = &run->world;
+    uint64_t goodput = run->ended ? c->bytes * 8 * SIM_SECOND / run->ended : 0;
+
+    for (unsigned side = 0; side < 2; side++) {
+        if (run->pairs[0].ends[side]) {
+            judge_gap(run, run->pairs[0].ends[side]);
+        }
+    }
+    if (scenario->max_first_byte && run->first_byte > scenario->max_first_byte) {
+        sim_fail(world, "the first byte came after %llu us", (unsigned long long)run->first_byte);
+    }
+    if (scenario->max_dials && c->dials > scenario->max_dials) {
+        sim_fail(world, "%llu subflows were dialled", (unsigned long long)c->dials);
+    }
+    if (c->dials < scenario->min_dials) {
+        sim_fail(world, "only %llu subflows were dialled", (unsigned long long)c->dials);
+    }
+    if (c->refused < scenario->min_refused) {
+        sim_fail(world, "only %llu subflows were refused", (unsigned long long)c->refused);
+    }
+    if (goodput * 100 < best_rate(run) * scenario->goodput) {
+        sim_fail(world, "goodput was %llu bit/s, %llu %% of the best path",
+                 (unsigned long long)goodput, (unsigned long long)(goodput * 100 / best_rate(run)));
+    }
+    if ((scenario->max_resent && c->resent * 100 > c->bytes * scenario->max_resent) ||
+        (scenario->nothing_resent && c->resent > 0)) {
+        sim_fail(world, "%llu bytes were sent again", (unsigned long long)c->resent);
+    }
+}
+
+void sim_verdict(struct sim_run *run)
+{
+    for (unsigned i = 0; i < run->pair_count && !run->world.failed; i++) {
+        judge_pair(run, &run->pairs[i]);
+    }
+    if (!run->world.failed) {
+        judge_bounds(run);
+    }
+}
