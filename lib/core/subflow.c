@@ -187,7 +187,8 @@ static void after_loss(struct braid_session *session, uint64_t now)
     if (session->state == BRAID_SESSION_OPEN) {
         session->lost_count++;
         braid_session_owe_ack(session, true, now);
-        braid_session_act(session, BRAID_ACTION_DIAL);
+        if (session->config.role == BRAID_LOCAL)
+            braid_session_act(session, BRAID_ACTION_DIAL);
         if (last && (session->established || session->config.role == BRAID_REMOTE))
             braid_timer_set(&session->deadlines, BRAID_TIMER_GRACE, now + session->config.grace);
     } else if (last && session->state == BRAID_SESSION_CLOSING) {
