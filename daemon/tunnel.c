@@ -111,31 +111,37 @@ static const char *advice(int error)
     }
 }
 
-static bool open_socket(struct tunnel *tunnel, const char *file,
-                        const struct braid_address *address, struct inherited *inherited)
+/* Opens the next of the tunnel's sockets. */
+static bool open_socket(struct tunnel *tunnel, const char *file, struct inherited *inherited)
 {
-    struct tunnel_socket *opened = &tunnel->sockets[tunnel->socket_count];
+    const struct config_addresses *listen_on = &tunnel->config->listen;
+    const struct braid_address *address = listen_on->at[tunnel->socket_count];
     const char *written = braid_address_text(address);
+    struct tunnel_socket *opened = &tunnel->sockets[tunnel->socket_count];
     char text[ADDRESS_TEXT];
 
     opened->fd = claim(inherited, address);
     if (opened->fd < 0) {
         opened->fd = braid_address_listen(address, BACKLOG);
-        if (opened->fd < 0) {
-            log_line(BRAID_LOG_ERR, "%s:%u: [%s %s] listen = %s: %s%s", file, tunnel->config->line,
-                     tunnel_role(tunnel), tunnel->config->name, written, strerror(errno),
-                     advice(errno));
-            return false;
-        }
-        if (strncmp(written, "unix:", 5) == 0) {
+        if (opened->fd >= 0 && strncmp(written, "unix:", 5) == 0) {
             opened->path = written + 5;
         }
+    }
+    if (opened->fd >= 0) {
+        opened->text = strdup(bound_address(opened->fd, text, sizeof(text)) ? text : written);
+    }
+    if (opened->text == NULL) {
+        log_line(BRAID_LOG_ERR, "%s:%u: [%s %s] listen = %s: %s%s", file,
+                 listen_on->lines[tunnel->socket_count], tunnel_role(tunnel), tunnel->config->name,
+                 written, strerror(errno), advice(errno));
+    }
+    if (opened->fd < 0) {
+        return false;
     }
     tunnel->socket_count++;
     if (tunnel->config->role == CONFIG_LOCAL) {
         sockopt_plain(opened->fd);
     }
-    opened->text = strdup(bound_address(opened->fd, text, sizeof(text)) ? text : written);
     return opened->text != NULL;
 }
 
@@ -173,7 +179,7 @@ static bool open_tunnel(struct tunnel *tunnel, const struct config *config,
         return false;
     }
     for (size_t i = 0; i < listen_on->count; i++) {
-        if (!open_socket(tunnel, config->file, listen_on->at[i], inherited)) {
+        if (!open_socket(tunnel, config->file, inherited)) {
             return false;
         }
     }
