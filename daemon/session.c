@@ -49,11 +49,29 @@ static const char *target_text(const struct session *session)
     return braid_address_text(config->role == CONFIG_LOCAL ? config->remote.at[0] : config->target);
 }
 
+static int by_index(const void *a, const void *b)
+{
+    const struct braid_subflow_info *one = a;
+    const struct braid_subflow_info *other = b;
+
+    return (one->index > other->index) - (one->index < other->index);
+}
+
+/* All subflows, dead ones too, in the order in which they were made. */
+static size_t get_subflows(const struct session *session,
+                           struct braid_subflow_info infos[SUBFLOWS_MAX])
+{
+    size_t count = braid_stream_get_subflows(session->stream, infos, SUBFLOWS_MAX);
+
+    qsort(infos, count, sizeof(infos[0]), by_index);
+    return count;
+}
+
 /* "0:1234(60%),2:823(40%)" */
 static void write_shares(const struct session *session, FILE *out)
 {
     struct braid_subflow_info infos[SUBFLOWS_MAX];
-    size_t count = braid_stream_get_subflows(session->stream, infos, SUBFLOWS_MAX);
+    size_t count = get_subflows(session, infos);
     uint64_t sum = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -176,7 +194,7 @@ void session_write_status(const struct session *session, FILE *out)
             " unread=%" PRIu64 " subflows=%u lost=%u age=%" PRIu64 "\n",
             info.bytes_sent, info.bytes_received, info.bytes_resent, info.backlog, info.unread,
             info.subflows, info.subflows_lost, clock_now() - session->started);
-    count = braid_stream_get_subflows(session->stream, infos, SUBFLOWS_MAX);
+    count = get_subflows(session, infos);
     for (size_t i = 0; i < count; i++) {
         write_subflow(&infos[i], info.id, out);
     }
