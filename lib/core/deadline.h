@@ -15,6 +15,7 @@ enum braid_timer {
     BRAID_TIMER_OPEN,    /* LOCAL: the peer must have answered */
     BRAID_TIMER_GRACE,   /* without a subflow */
     BRAID_TIMER_BLOCKED, /* the peer's limit has stopped us for long: ask */
+    BRAID_TIMER_MEMORY,  /* the application waits for room, but the pool is empty: try again */
     BRAID_TIMER_END,     /* CLOSE or RESET must have been sent */
     BRAID_TIMERS,
 };

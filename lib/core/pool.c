@@ -30,14 +30,21 @@ static size_t chunk_bytes(bool large)
     return large ? BRAID_CHUNK_LARGE : BRAID_CHUNK_SMALL;
 }
 
-/* Whether size more bytes may be handed out. */
-static bool admit(struct braid_pool *pool, size_t size)
+bool braid_pool_has(const struct braid_pool *pool, size_t size)
 {
     if (pool->fail_in == 1)
         return false;
+    return pool->cap == 0 || (size <= pool->cap && pool->used <= pool->cap - size);
+}
+
+/* Whether size more bytes are handed out; counts down to the failure that a test wants. */
+static bool admit(struct braid_pool *pool, size_t size)
+{
+    if (!braid_pool_has(pool, size))
+        return false;
     if (pool->fail_in > 1)
         pool->fail_in--;
-    return pool->cap == 0 || (size <= pool->cap && pool->used <= pool->cap - size);
+    return true;
 }
 
 struct braid_pool *braid_pool_new(size_t cap)

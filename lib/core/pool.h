@@ -10,6 +10,7 @@
 #ifndef BRAID_POOL_H
 #define BRAID_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,9 @@ size_t braid_pool_bytes(const struct braid_pool *pool);
 
 /* Bytes handed out alone, 0 when nothing is leaked at the end. */
 size_t braid_pool_used(const struct braid_pool *pool);
+
+/* Whether size more bytes would be handed out now. */
+bool braid_pool_has(const struct braid_pool *pool, size_t size);
 
 /* Tests only: lets the n-th allocation from now (1: the next) and all after it fail; 0: none. */
 void braid_pool_fail_after(struct braid_pool *pool, uint64_t n);

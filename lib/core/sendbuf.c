@@ -62,6 +62,8 @@ int braid_sendbuf_reserve(struct braid_sendbuf *buf, struct braid_pool *pool, st
     while (count < max && bytes > 0) {
         struct braid_chunk *chunk = braid_chunk_new(pool, large);
 
+        if (chunk == NULL && large && count == 0)
+            chunk = braid_chunk_new(pool, 0); /* memory is short: better a little than nothing */
         if (chunk == NULL)
             break;
         *link = chunk;

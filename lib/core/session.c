@@ -281,6 +281,7 @@ void braid_session_on_time(struct braid_session *session, uint64_t now)
         braid_rescue_watch(session, now);
     if (braid_timer_due(d, BRAID_TIMER_JOIN, now))
         grow(session);
+    (void)braid_timer_due(d, BRAID_TIMER_MEMORY, now); /* to look for actions is all it wants */
     if (braid_timer_due(d, BRAID_TIMER_BLOCKED, now))
         ask_for_limit(session, now);
     if (braid_timer_due(d, BRAID_TIMER_OPEN, now) && !session->established)
@@ -306,7 +307,12 @@ static bool take(struct braid_session *session, enum braid_action_type type)
 /* Adds WRITABLE when the application waits for room and there is enough. */
 static void check_writable(struct braid_session *session)
 {
-    if (session->want_writable && app_room(session) >= ROOM_AGAIN)
+    size_t again = session->config.window / 2;
+
+    if (again > ROOM_AGAIN)
+        again = ROOM_AGAIN;
+    if (session->want_writable && app_room(session) >= again &&
+        braid_pool_has(session->pool, BRAID_CHUNK_SMALL))
         session->actions |= 1u << BRAID_ACTION_WRITABLE;
 }
 

@@ -16,6 +16,7 @@
 #define BURST_MIN 16384u
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
+#define MEMORY_RETRY 20000u /* microseconds */
 
 struct builder {
     struct braid_session *session;
@@ -94,6 +95,15 @@ static void watch_limit(struct braid_session *session, uint64_t now)
         braid_timer_set(&session->deadlines, BRAID_TIMER_BLOCKED, now + 1000000);
 }
 
+/* The application waits for room and there is no memory for it: nothing else may tell when there
+ * is. */
+static void watch_memory(struct braid_session *session, uint64_t now)
+{
+    if (session->want_writable && !braid_pool_has(session->pool, BRAID_CHUNK_SMALL) &&
+        !braid_timer_is_set(&session->deadlines, BRAID_TIMER_MEMORY))
+        braid_timer_set(&session->deadlines, BRAID_TIMER_MEMORY, now + MEMORY_RETRY);
+}
+
 struct braid_subflow *braid_session_next_sender(struct braid_session *session, uint64_t now)
 {
     struct braid_subflow *subflow;
@@ -109,6 +119,7 @@ struct braid_subflow *braid_session_next_sender(struct braid_session *session, u
         return subflow;
     if (session->state == BRAID_SESSION_OPEN)
         watch_limit(session, now);
+    watch_memory(session, now);
     return wants_control(session) ? control_sender(session) : NULL;
 }
 

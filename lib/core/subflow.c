@@ -6,6 +6,7 @@
 #define LOWAT_MIN 16384u
 #define LOWAT_START 65536u
 #define LOWAT_MAX 524288u
+#define SHORTAGES_MAX 16u
 #define LOWAT_TIME 8u /* milliseconds of sending that a socket should have in store */
 
 static struct braid_subflow *subflow_new(struct braid_session *session, void *user, uint64_t now)
@@ -179,11 +180,26 @@ static void retire(struct braid_subflow *subflow)
         braid_session_end(session, BRAID_ERR_MEMORY);
 }
 
+/* Subflows that die of a lack of memory one after the other, and nothing moves: it will not end. */
+static void give_up_short(struct braid_session *session, int error, uint64_t now)
+{
+    uint64_t moved = session->sendbuf.una + session->recvbuf.next;
+
+    if (error != BRAID_ERR_MEMORY || session->state != BRAID_SESSION_OPEN)
+        return;
+    if (moved != session->short_at)
+        session->shortages = 0;
+    session->short_at = moved;
+    if (++session->shortages > SHORTAGES_MAX)
+        braid_session_reset(session, BRAID_ERR_MEMORY, now);
+}
+
 /* The session after it has lost a subflow. */
-static void after_loss(struct braid_session *session, uint64_t now)
+static void after_loss(struct braid_session *session, int error, uint64_t now)
 {
     bool last = session->subflow_count == 0;
 
+    give_up_short(session, error, now);
     if (session->state == BRAID_SESSION_OPEN) {
         session->lost_count++;
         braid_session_owe_ack(session, true, now);
@@ -218,7 +234,6 @@ void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now)
 {
     struct braid_session *session = subflow->session;
 
-    (void)error;
     if (subflow->state == BRAID_SUBFLOW_ENDING) {
         unlink_from(&session->ending, subflow);
         braid_subflow_destroy(subflow);
@@ -226,7 +241,7 @@ void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now)
     }
     retire(subflow);
     braid_subflow_destroy(subflow);
-    after_loss(session, now);
+    after_loss(session, error, now);
 }
 
 void braid_subflow_fail(struct braid_subflow *subflow, int error, uint64_t now)
@@ -234,7 +249,7 @@ void braid_subflow_fail(struct braid_subflow *subflow, int error, uint64_t now)
     struct braid_session *session = subflow->session;
 
     braid_subflow_end(subflow, error);
-    after_loss(session, now);
+    after_loss(session, error, now);
 }
 
 bool braid_subflow_usable(const struct braid_subflow *subflow)
