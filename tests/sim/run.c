@@ -84,6 +84,7 @@ static void set_up(struct sim_run *run)
         path->accept_arg = &run->hosts[1];
         run->path_count++;
     }
+    run->starved = scenario->drivers[0].memory || scenario->drivers[1].memory;
     sim_host_init(&run->hosts[0], run, 0);
     sim_host_init(&run->hosts[1], run, 1);
     for (unsigned i = 0; i < sessions; i++) {

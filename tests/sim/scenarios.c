@@ -258,7 +258,7 @@ const struct sim_scenario sim_scenarios[] = {
      .subflows = 4,
      .apps = {{.total = 8 * MB}, {.total = 8 * MB}},
      .faults = {{.kind = SIM_FAULT_RESTART, .at = 400 * SIM_MS}},
-     .ends = {BRAID_ERR_UNKNOWN_SESSION, BRAID_OK},
+     .ends = {BRAID_ERR_INSTANCE, BRAID_OK},
      .budget = 1500 * SIM_MS},
     {.name = "remote-restarts-at-once",
      .paths = {GOOD},
