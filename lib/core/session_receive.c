@@ -262,8 +262,10 @@ static void refused(struct braid_subflow *subflow, const struct braid_hello *hel
     if (status == BRAID_ERR_UNKNOWN_SESSION && session->established &&
         hello->instance != session->peer_instance)
         status = BRAID_ERR_INSTANCE;
-    if (!session->established || status == BRAID_ERR_UNKNOWN_SESSION ||
-        status == BRAID_ERR_INSTANCE || status == BRAID_ERR_FINISHED) {
+    /* Before the first answer another subflow may still be let in. */
+    if ((!session->established && session->subflow_count == 1) ||
+        status == BRAID_ERR_UNKNOWN_SESSION || status == BRAID_ERR_INSTANCE ||
+        status == BRAID_ERR_FINISHED) {
         braid_session_end(session, status);
         return;
     }
