@@ -65,8 +65,10 @@ static int check_join(const struct braid_session *session, const struct braid_he
 
     if (!same_token(hello->token, session->config.token))
         return BRAID_ERR_TOKEN;
+    if (session->state == BRAID_SESSION_ABORTING || session->error != BRAID_OK)
+        return BRAID_ERR_UNKNOWN_SESSION;
     if (session->state != BRAID_SESSION_OPEN)
-        return session->error == BRAID_OK ? BRAID_ERR_FINISHED : BRAID_ERR_UNKNOWN_SESSION;
+        return BRAID_ERR_FINISHED;
     if (!braid_ranges_gap(&session->indices, hello->subflow, (uint64_t)hello->subflow + 1, &unused))
         return BRAID_ERR_PROTOCOL;
     if (session->subflow_count >= session->config.max_subflows)
