@@ -35,7 +35,8 @@ struct daemon {
     struct control *control;
     struct crew crew;
     struct status status;
-    bool draining;
+    bool draining; /* told to the workers */
+    bool drained;  /* and done by them */
 };
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -45,27 +46,25 @@ static void callback_woken(void *owner)
 {
     struct daemon *daemon = owner;
     struct crew *crew = &daemon->crew;
+    unsigned sessions;
 
     if (!daemon->draining || atomic_load(&crew->drained) < crew->count) {
         return;
     }
-    /* Only now has no worker an event on these any more. New clients are refused from here on; new
-     * sessions of remote tunnels are, while subflows still join those there are. */
-    tunnels_close_sockets(crew->tunnels, daemon->config->tunnel_count, CONFIG_LOCAL);
-    if (limits_sessions(&crew->limits) == 0) {
+    sessions = limits_sessions(&crew->limits);
+    if (!daemon->drained) {
+        daemon->drained = true;
+        /* Only now has no worker an event on these any more. New clients are refused from here on;
+         * new sessions of remote tunnels are, while subflows still join those there are. */
+        tunnels_close_sockets(crew->tunnels, daemon->config->tunnel_count, CONFIG_LOCAL);
+        log_line(BRAID_LOG_NOTICE,
+                 "stopping: %u session%s left to finish; a second signal stops at once", sessions,
+                 sessions == 1 ? " is" : "s are");
+        notify_stopping(sessions);
+    }
+    if (sessions == 0) {
         event_base_loopbreak(daemon->base);
     }
-}
-
-static void drain(struct daemon *daemon, const char *why)
-{
-    unsigned sessions = limits_sessions(&daemon->crew.limits);
-
-    log_line(BRAID_LOG_NOTICE, "%s: stopping, %u session%s left; a second signal stops at once",
-             why, sessions, sessions == 1 ? " is" : "s are");
-    notify_stopping(sessions);
-    daemon->draining = true;
-    crew_drain(&daemon->crew);
 }
 
 static void callback_signal(evutil_socket_t signal_number, short what, void *arg)
@@ -81,7 +80,8 @@ static void callback_signal(evutil_socket_t signal_number, short what, void *arg
                  limits_sessions(&daemon->crew.limits));
         event_base_loopbreak(daemon->base);
     } else {
-        drain(daemon, signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+        daemon->draining = true;
+        crew_drain(&daemon->crew);
     }
 }
 
