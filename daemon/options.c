@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <event2/event.h>
@@ -30,15 +31,17 @@ __attribute__((format(printf, 2, 3))) static int fail(struct options *options, c
 static int fail_option(struct options *options, int c, char **argv)
 {
     const char *wrong = argv[optind - 1];
+    bool is_long = strncmp(wrong, "--", 2) == 0;
 
-    if (c == ':')
+    if (c == ':' && is_long)
         return fail(options, "%s needs a file; see braidd --help", wrong);
-    if (optopt == 0)
-        return fail(options, "unknown option %s; see braidd --help", wrong);
-    for (const struct option *o = long_options; o->name != NULL; o++)
-        if (o->val == optopt && strncmp(wrong, "--", 2) == 0)
-            return fail(options, "--%s takes no value; see braidd --help", o->name);
-    return fail(options, "unknown option -%c; see braidd --help", optopt);
+    if (c == ':')
+        return fail(options, "-%c needs a file; see braidd --help", optopt);
+    if (!is_long)
+        return fail(options, "unknown option -%c; see braidd --help", optopt);
+    if (optopt != 0)
+        return fail(options, "%s: no value is taken; see braidd --help", wrong);
+    return fail(options, "unknown option %s; see braidd --help", wrong);
 }
 
 /* --help wins over --version, and both over the rest, since they need no configuration. */
