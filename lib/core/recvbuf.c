@@ -12,8 +12,12 @@
 /* Once this much waits, everything is copied: a slow reader must not pin half-empty chunks. */
 #define REFERENCE_BACKLOG (1024u * 1024u)
 
-/* More pieces than this, when they are small on average, are an attack on our memory. */
-#define PIECES_FREE 1024u
+/*
+ * More pieces than this, when they are small on average, are an attack on our memory. Only those
+ * out of order count for long, since small ones are joined when they get in order, and of these an
+ * honest sender keeps fewer in flight (session_send.c).
+ */
+#define PIECES_FREE 4096u
 #define PIECE_CHARGE 256u
 
 struct braid_piece {
@@ -50,7 +54,9 @@ static void remove_piece(struct braid_recvbuf *buf, struct braid_pool *pool,
 static void drop_fill(struct braid_recvbuf *buf)
 {
     braid_chunk_unref(buf->fill);
+    braid_chunk_unref(buf->loose);
     buf->fill = NULL;
+    buf->loose = NULL;
 }
 
 void braid_recvbuf_clear(struct braid_recvbuf *buf, struct braid_pool *pool)
@@ -88,21 +94,31 @@ static int add_piece(struct braid_recvbuf *buf, struct braid_pool *pool, struct 
     return 0;
 }
 
+/* The chunk that small pieces are copied to, with room for some bytes; NULL: no memory. */
+static struct braid_chunk *get_fill(struct braid_recvbuf *buf, struct braid_pool *pool,
+                                    struct braid_chunk **fill, uint32_t len)
+{
+    struct braid_chunk *fresh;
+
+    if (*fill != NULL && (*fill)->fill < (*fill)->size)
+        return *fill;
+    fresh = braid_chunk_new(pool, buf->bytes + len > BRAID_CHUNK_SMALL);
+    if (fresh == NULL)
+        return NULL;
+    braid_chunk_unref(*fill);
+    return *fill = fresh;
+}
+
 /* Copies the start of a piece into the fill chunk; returns how many bytes, or an error. */
 static int copy_some(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *prev,
-                     const struct braid_piece *from)
+                     const struct braid_piece *from, bool in_order)
 {
-    struct braid_chunk *fill = buf->fill;
+    struct braid_chunk *fill = get_fill(buf, pool, in_order ? &buf->fill : &buf->loose, from->len);
     struct braid_piece copy = *from;
     int error;
 
-    if (fill == NULL || fill->fill == fill->size) {
-        fill = braid_chunk_new(pool, buf->bytes + from->len > BRAID_CHUNK_SMALL);
-        if (fill == NULL)
-            return -BRAID_ERR_MEMORY;
-        drop_fill(buf);
-        buf->fill = fill;
-    }
+    if (fill == NULL)
+        return -BRAID_ERR_MEMORY;
     copy.chunk = fill;
     copy.start = fill->fill;
     if (copy.len > fill->size - fill->fill)
@@ -125,6 +141,8 @@ static int copy_some(struct braid_recvbuf *buf, struct braid_pool *pool, struct 
 static int store(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *prev,
                  struct braid_piece piece, struct braid_piece **last)
 {
+    bool in_order = piece.offset == buf->next;
+
     if (piece.len >= COPY_BELOW && buf->bytes < REFERENCE_BACKLOG) {
         int error = add_piece(buf, pool, prev, &piece);
 
@@ -132,7 +150,7 @@ static int store(struct braid_recvbuf *buf, struct braid_pool *pool, struct brai
         return error;
     }
     while (piece.len > 0) {
-        int n = copy_some(buf, pool, prev, &piece);
+        int n = copy_some(buf, pool, prev, &piece, in_order);
 
         if (n < 0)
             return n;
@@ -148,31 +166,60 @@ static int store(struct braid_recvbuf *buf, struct braid_pool *pool, struct brai
     return 0;
 }
 
-/* Moves next over all pieces that now join it, from piece (NULL: the first) on. */
-static void advance(struct braid_recvbuf *buf, const struct braid_piece *piece)
+/*
+ * Moves a small piece that is now in order behind what is in order already, and into the same piece
+ * where it can: many tiny frames that came in any order must not stay as many pieces.
+ */
+static void join(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *piece)
 {
+    struct braid_piece *prev = piece->prev;
+    struct braid_chunk *fill = buf->fill;
+
+    if (piece->len >= COPY_BELOW || piece->chunk == fill)
+        return;
+    if (fill == NULL || fill->size - fill->fill < piece->len) {
+        fill = braid_chunk_new(pool, buf->bytes > BRAID_CHUNK_SMALL);
+        if (fill == NULL)
+            return; /* it may as well stay where it is */
+        braid_chunk_unref(buf->fill);
+        buf->fill = fill;
+    }
+    memcpy(fill->data + fill->fill, piece->chunk->data + piece->start, piece->len);
+    if (prev != NULL && prev->chunk == fill && prev->start + prev->len == fill->fill) {
+        prev->len += piece->len;
+        buf->bytes += piece->len;
+        fill->fill += piece->len;
+        remove_piece(buf, pool, piece);
+        return;
+    }
+    braid_chunk_unref(piece->chunk);
+    piece->chunk = braid_chunk_ref(fill);
+    piece->start = fill->fill;
+    fill->fill += piece->len;
+}
+
+/* Moves next over all pieces that now join it, from piece (NULL: the first) on. */
+static void advance(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *piece)
+{
+    struct braid_piece *next;
+
     if (piece == NULL)
         piece = buf->head;
-    for (; piece != NULL && piece->offset <= buf->next; piece = piece->next) {
-        if (piece_end(piece) > buf->next)
-            buf->next = piece_end(piece);
+    for (; piece != NULL && piece->offset <= buf->next; piece = next) {
+        next = piece->next;
+        if (piece_end(piece) <= buf->next)
+            continue;
+        buf->next = piece_end(piece);
+        join(buf, pool, piece);
     }
 }
 
-int braid_recvbuf_insert(struct braid_recvbuf *buf, struct braid_pool *pool, uint64_t offset,
-                         struct braid_chunk *chunk, uint32_t start, uint32_t len)
+/* Stores what of a range is not there yet, from prev on, the last piece that begins before it. */
+static int fill_gaps(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *prev,
+                     uint64_t offset, struct braid_chunk *chunk, uint32_t start, uint32_t len)
 {
-    struct braid_piece *prev = buf->tail;
     uint64_t end = offset + len;
 
-    if (offset < buf->next) {
-        if (end <= buf->next)
-            return 0;
-        start += (uint32_t)(buf->next - offset);
-        offset = buf->next;
-    }
-    while (prev != NULL && prev->offset > offset)
-        prev = prev->prev;
     while (offset < end) {
         struct braid_piece *follows = prev != NULL ? prev->next : buf->head;
         uint64_t stop = follows != NULL && follows->offset < end ? follows->offset : end;
@@ -184,11 +231,8 @@ int braid_recvbuf_insert(struct braid_recvbuf *buf, struct braid_pool *pool, uin
         if (offset < stop) {
             struct braid_piece piece = {NULL,   NULL,  chunk,
                                         offset, start, (uint32_t)(stop - offset)};
-            struct braid_piece *before = prev;
-            int error = store(buf, pool, before, piece, &prev);
+            int error = store(buf, pool, prev, piece, &prev);
 
-            if (piece.offset <= buf->next)
-                advance(buf, before);
             if (error != 0)
                 return error;
             start += piece.len;
@@ -198,6 +242,27 @@ int braid_recvbuf_insert(struct braid_recvbuf *buf, struct braid_pool *pool, uin
             prev = follows;
     }
     return 0;
+}
+
+int braid_recvbuf_insert(struct braid_recvbuf *buf, struct braid_pool *pool, uint64_t offset,
+                         struct braid_chunk *chunk, uint32_t start, uint32_t len)
+{
+    struct braid_piece *prev = buf->tail;
+    int error;
+
+    if (offset + len <= buf->next)
+        return 0;
+    if (offset < buf->next) {
+        start += (uint32_t)(buf->next - offset);
+        len -= (uint32_t)(buf->next - offset);
+        offset = buf->next;
+    }
+    while (prev != NULL && prev->offset > offset)
+        prev = prev->prev;
+    error = fill_gaps(buf, pool, prev, offset, chunk, start, len);
+    if (offset == buf->next)
+        advance(buf, pool, prev);
+    return error;
 }
 
 int braid_recvbuf_peek(const struct braid_recvbuf *buf, struct iovec *v, int max)

@@ -19,7 +19,8 @@ struct braid_piece;
 struct braid_recvbuf {
     struct braid_piece *head;
     struct braid_piece *tail;
-    struct braid_chunk *fill; /* where small pieces are copied to; NULL: none yet */
+    struct braid_chunk *fill;  /* where small pieces are copied to; NULL: none yet */
+    struct braid_chunk *loose; /* the same for those out of order, until they are in order */
     uint64_t drained;
     uint64_t next;
     size_t bytes; /* in all pieces */
