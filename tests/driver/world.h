@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two endpoints in one process and on one loop, a listener between them, and an application at
+ * each end of every stream that sends and checks bytes which depend on their position.
+ */
+#ifndef BRAID_TEST_WORLD_H
+#define BRAID_TEST_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <event2/event.h>
+
+#include <braid/braid.h>
+
+#define APPS_MAX 64
+
+/* What an application does at one end of a stream, and what it has seen. */
+struct app {
+    struct braid_stream *stream;
+    uint64_t to_send;
+    bool shut;           /* when all was sent */
+    bool paused;         /* leaves what arrives unread */
+    unsigned free_in;    /* frees its stream in this kind of callback, once it has come that far */
+    uint64_t free_after; /* bytes received or sent before that */
+    uint8_t key, peer_key;
+
+    uint64_t sent;
+    uint64_t received;
+    bool did_shut;
+    bool connected, eof, closed, error, wrong, freed;
+    int reason; /* with closed or error */
+    unsigned calls_after_free;
+};
+
+enum { FREE_NEVER, FREE_IN_READ, FREE_IN_WRITE, FREE_IN_EVENT };
+
+struct world {
+    struct event_base *base;
+    struct braid_context *local, *remote;
+    struct braid_options *options;
+    int listen_fd;
+    struct braid_address *address; /* the listener's */
+    struct braid_listener *listener;
+    struct app script;         /* copied into each accepted application */
+    int answer;                /* to every accepted stream; -1: none yet */
+    struct app apps[APPS_MAX]; /* the accepted ones, in order */
+    unsigned accepted;
+    unsigned lines; /* of the log */
+    char last_line[512];
+};
+
+/* Opens a world with its listener on 127.0.0.1; the options may still be changed. */
+void world_open(struct world *w);
+
+/* One more listener of the remote context on the world's socket, with the options as they are. */
+struct braid_listener *world_listen(struct world *w);
+
+/* Frees the contexts and checks that nothing is left of them. */
+void world_close(struct world *w);
+
+/* Starts an application on a new stream; via: other addresses than the listener's own. */
+void app_connect(struct world *w, struct app *app);
+void app_connect_via(struct world *w, struct app *app, const struct braid_address *const *via,
+                     size_t n);
+
+/* Sends what there is room for. */
+void app_send(struct app *app);
+
+/* Reads what there is, though it may be paused. */
+void app_read(struct app *app);
+
+/* Frees its stream, when there is one. */
+void app_free(struct app *app);
+
+typedef bool (*condition)(void *arg);
+
+/* Runs the loop until the condition holds; false: it did not within the seconds. */
+bool run_until(struct event_base *base, condition holds, void *arg, double seconds);
+
+/* Runs the loop for a while, whatever happens. */
+void run_for(struct event_base *base, double seconds);
+
+/* Memory that a context's sessions hold. */
+size_t memory_in_use(const struct braid_context *context);
+
+/* "127.0.0.1:PORT" of a bound socket. */
+struct braid_address *address_of(int fd);
+
+#endif
