@@ -111,6 +111,11 @@ def test_section_without_a_name(world):
     refused(world, ['[local]', *LOCAL[1:]], 1, 'local')
 
 
+@pytest.mark.parametrize('name', ['a b', 'caf\u00e9', 'a=b', 'x' * 65, '"web"', 'a/b'])
+def test_bad_name_of_a_section(world, name):
+    refused(world, [f'[local {name}]', *LOCAL[1:]], 1, 'local', 'A-Z', '64')
+
+
 def test_section_twice(world):
     status, messages, path = check(world, [*LOCAL, *LOCAL])
     assert status == 1

@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_is_named(world, echo):
     assert result.returncode > 0
     assert echo.address in result.stderr
     assert 'in use' in result.stderr
-    assert 'ready' not in result.stderr
+    assert re.search(r'\bready$', result.stderr, re.MULTILINE) is None
 
 
 def test_status_without_a_daemon(world):

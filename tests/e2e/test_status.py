@@ -160,18 +160,21 @@ def test_the_table(world, echo_tunnel):
         assert title in words.upper(), title
 
 
-def test_names_are_shown_as_they_are(world, echo):
-    """A section's name with blanks and signs neither breaks the table nor the JSON."""
-    name = 'a "b" c=d,%20 \u00e9'
+def test_long_names_and_paths(world, echo):
+    """The longest name and a path that has to be encoded, in the table and in the JSON."""
+    name = 'A-z_0.9' + 'x' * 57
+    path = world.path('cli ents,=%20"\u00e9')
     far, near = net.free_port(), net.free_port()
     daemon = world.braidd('odd', (
         f'[remote {name}]\nlisten = 127.0.0.1:{far}\ntarget = {echo.address}\nsecurity = none\n'
-        f'[local plain]\nlisten = 127.0.0.1:{near}\nremote = 127.0.0.1:{far}\nsecurity = none\n'))
-    client = world.connect(f'127.0.0.1:{near}')
-    net.ping(client)
+        f'[local plain]\nlisten = 127.0.0.1:{near}\nlisten = unix:{path}\nremote = 127.0.0.1:{far}\nsecurity = none\n'))
+    for address in (f'127.0.0.1:{near}', f'unix:{path}'):
+        net.ping(world.connect(address))
     tunnels = {tunnel['name']: tunnel for tunnel in daemon.status_json()['tunnels']}
     assert set(tunnels) == {name, 'plain'}
-    assert len(tunnels[name]['sessions']) == 1
+    assert len(tunnels[name]['sessions']) == 2
+    assert tunnels['plain']['listen'] == [f'127.0.0.1:{near}', f'unix:{path}']
+    assert name in daemon.braid_status().stdout
 
 
 def test_a_unix_client(world, echo):
@@ -236,7 +239,7 @@ def test_the_line_says_why_a_session_ended(world, tunnel, target):
     aborted = LINE.search(tunnel.local.session_lines(2)[1]['line'])['end']
     refused_tunnel = world.local(world.remote(f'127.0.0.1:{net.free_port()}', name='far').address,
                                  name='near')
-    net.assert_reset(world.connect(refused_tunnel.address))
+    net.assert_refused(lambda: world.connect(refused_tunnel.address))
     refused = end_of(refused_tunnel)['end']
     assert len({orderly, aborted, refused}) == 3
     assert 'reset' in aborted and 'refused' in refused

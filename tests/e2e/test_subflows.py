@@ -190,8 +190,8 @@ def test_killed_while_the_reader_is_stopped(world, tunnel, target, kill_subflows
 @pytest.mark.heavy
 def test_many_sessions_lose_their_subflows(world, kill_subflows):
     tunnel = world.tunnel((target := world.origin()).address)
-    transfers = [Transfer(tunnel, target) for _ in range(6)]
-    for _ in range(4):
+    transfers = [Transfer(tunnel, target) for _ in range(4)]
+    for _ in range(3):
         for transfer in transfers:
             transfer.wait_more(1 << 18)
         kill_subflows(tunnel.port)

@@ -57,6 +57,8 @@ def test_a_session_by_hand(wild):
     assert reply['session'] == subflow.session
     assert reply['flags'] & wire.REPLY
     assert reply['version'] == 1 and reply['instance'] != 0
+    assert reply['token'] == bytes(16) and reply['index'] == 0
+    assert reply['limit'] >= wire.FIRST_LIMIT
     assert subflow.expect_data(11) == b'hello world'
 
 
@@ -101,7 +103,7 @@ def test_overlaps_and_repeats(wild):
     """The first copy of a byte counts; what came already is no error."""
     subflow = wild.session()
     subflow.send(data(0, b'abcdef'), data(3, b'defghi'), data(0, b'abc', flags=1),
-                 data(2, b'cdefghijkl'), data(12, b''))
+                 data(2, b'cdefghijkl'))
     assert subflow.expect_data(12) == b'abcdefghijkl'
 
 
@@ -124,6 +126,50 @@ def test_unknown_tlvs_are_passed_over(wild):
     subflow = wild.dial()
     subflow.open(data(0, b'hello'), tlvs=tlv(0x8123, b'xyz') + tlv(0xffff) + tlv(0x7777, b'q' * 200))
     assert subflow.expect_data(5) == b'hello'
+
+
+def test_the_longest_hello(wild):
+    subflow = wild.dial()
+    subflow.open(data(0, b'hello'), tlvs=tlv(0x8001, bytes(512 - 53 - 4)))
+    assert subflow.expect_data(5) == b'hello'
+
+
+def test_padding_before_hello(wild):
+    """PAD and what is to be passed over may stand before the first HELLO."""
+    subflow = wild.dial()
+    subflow.send(preamble(subflow.session, flags=0xff, number=0xabcd), frame(wire.PAD, bytes(100)),
+                 frame(0x93, b'xyz', flags=0xff), frame(wire.PAD),
+                 frame(wire.HELLO, hello_payload(subflow.session, subflow.token), flags=0xfe),
+                 data(0, b'hello', flags=0xfe))
+    assert subflow.expect_data(5) == b'hello'
+
+
+def test_a_limit_that_moves_back(wild):
+    """The highest limit counts; an older ACK is no error."""
+    subflow = wild.session()
+    subflow.send(ack(0, 1 << 20), ack(0, 0), ack(0, 65536), data(0, b'x' * 40_000))
+    subflow.send(data(40_000, b'y' * 40_000))
+    assert subflow.expect_data(80_000) == b'x' * 40_000 + b'y' * 40_000
+
+
+def test_the_limit_is_kept(wild):
+    """Not a byte past what was allowed comes; when more is allowed the rest does."""
+    subflow = wild.session()
+    size = min(subflow.hello['limit'], 200_000)
+    subflow.send(*(data(start, b'z' * min(50_000, size - start))
+                   for start in range(0, size, 50_000)))
+    seen = 0
+    while seen < wire.FIRST_LIMIT:
+        payload = subflow.expect(wire.DATA)
+        offset = struct.unpack('>Q', payload[:8])[0]
+        assert offset == seen
+        seen += len(payload) - 8
+    assert seen == wire.FIRST_LIMIT
+    subflow.send(frame(wire.PING, bytes(8)))
+    subflow.expect(wire.PONG)
+    subflow.send(ack(seen, seen + 100, [(0, seen)]))
+    payload = subflow.expect(wire.DATA)
+    assert struct.unpack('>Q', payload[:8])[0] == seen and len(payload) - 8 == 100
 
 
 def test_byte_by_byte(wild):
@@ -196,6 +242,7 @@ GREETINGS = {
     'HELLO one byte short': opened(frame(wire.HELLO, hello_payload(ID, TOKEN)[:52])),
     'HELLO of 64 KiB': opened(frame(wire.HELLO, hello_payload(ID, TOKEN) + bytes(2000),
                                     length=65535)),
+    'HELLO of 513 bytes': greeting(tlvs=tlv(0x8001, bytes(513 - 53 - 4))),
     'another id in HELLO': greeting(session=ID + 1),
     'version 0 in HELLO': greeting(version=0),
     'REPLY unasked': greeting(flags=wire.CREATE | wire.REPLY),
@@ -233,7 +280,7 @@ def test_refusals_say_why(wild):
     frames, _ = subflow.expect_closed(CLOSES)
     replies = [wire.hello_fields(payload) for kind, _, payload in frames if kind == wire.HELLO]
     assert len(replies) == 1 and replies[0]['flags'] & wire.REPLY, frames
-    assert b'\x00\x03' in replies[0]['tlvs'], 'the status unknown session (3)'
+    assert bytes.fromhex('000200020003') in replies[0]['tlvs'], 'TLV 2, status 3: unknown session'
 
 
 # ---- frames that are wrong ----
@@ -251,7 +298,8 @@ FRAMES = {
     'DATA past the limit': past_the_limit,
     'DATA across the limit': across_the_limit,
     'DATA that wraps': lambda s: data(wire.MAX_U64 - 2, b'x' * 10),
-    'DATA at the last offset': lambda s: data(wire.MAX_U64, b''),
+    'DATA without bytes': lambda s: data(0, b''),
+    'DATA at the last offset': lambda s: data(wire.MAX_U64, b'x'),
     'DATA of 7 bytes': lambda s: frame(wire.DATA, bytes(7)),
     'DATA of 0 bytes': lambda s: frame(wire.DATA),
     'ACK of what was not sent': lambda s: ack(1 << 40, 1 << 20),
@@ -274,6 +322,11 @@ FRAMES = {
     'unknown type 0e': lambda s: frame(0x0e, bytes(8)),
     'unknown type 7f': lambda s: frame(0x7f, bytes(8)),
     'unknown type 40, empty': lambda s: frame(0x40),
+    'PING of 1025 bytes': lambda s: frame(wire.PING, bytes(1025)),
+    'CONNECT_RESULT from the wrong side': lambda s: frame(wire.CONNECT_RESULT, bytes(2)),
+    'CLOSE before the end': lambda s: frame(wire.CLOSE, bytes(2)),
+    'REPLY from the wrong side': lambda s: frame(wire.HELLO, hello_payload(
+        s.session, bytes(16), flags=wire.REPLY)),
     'garbage': lambda s: b'\x55' + GARBAGE,
 }
 

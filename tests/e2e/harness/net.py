@@ -155,6 +155,15 @@ def assert_reset(sock, timeout=DEADLINE):
     raise AssertionError(f'no reset within {timeout:g} s')
 
 
+def assert_refused(connect, timeout=DEADLINE):
+    """What connect() gives is reset; so early, it may be, that connect() itself sees it."""
+    try:
+        sock = connect()
+    except ConnectionResetError:
+        return
+    assert_reset(sock, timeout)
+
+
 def assert_reset_unread(sock, timeout=DEADLINE):
     """A RST comes, seen without reading a byte."""
     poller = select.poll()
