@@ -151,22 +151,26 @@ static void add_piece(struct builder *b, const void *bytes, size_t len)
     b->count++;
 }
 
-static void plan_rest(struct builder *b)
+/* Plans as much of a rest as there are pieces for; false: nothing else may follow it. */
+static bool plan_rest(struct builder *b)
 {
     const struct braid_rest *rest = b->subflow->rest;
     struct braid_plan_item *item;
 
-    if (rest == NULL || is_full(b, 1 + (int)(rest->slices - rest->slice)))
-        return;
+    if (rest == NULL)
+        return true;
     item = &b->plan->items[b->plan->count++];
     *item = (struct braid_plan_item){.kind = BRAID_PLAN_REST, .size = rest->len - rest->at};
     add_piece(b, rest->bytes + rest->at, rest->len - rest->at);
     for (unsigned i = rest->slice; i < rest->slices; i++) {
         const struct braid_slice *slice = &rest->slice_at[i];
 
+        if (b->count == b->max)
+            return false;
         add_piece(b, slice->chunk->data + slice->start, slice->len);
         item->size += slice->len;
     }
+    return true;
 }
 
 /* Where the next control frame is written to. */
@@ -417,8 +421,7 @@ int braid_subflow_pull(struct braid_subflow *subflow, struct iovec *v, int max, 
 
     b.plan->count = 0;
     b.plan->control_fill = 0;
-    if (subflow->state != BRAID_SUBFLOW_ENDING) {
-        plan_rest(&b);
+    if (subflow->state != BRAID_SUBFLOW_ENDING && plan_rest(&b)) {
         plan_hello(&b);
         plan_result(&b);
         plan_ack(&b);
