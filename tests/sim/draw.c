@@ -83,9 +83,6 @@ static void draw_driver(struct draw *d, struct sim_driver_spec *driver)
     }
     driver->blind = chance(d, 15);
     driver->small_chunks = chance(d, 20);
-    if (chance(d, 2)) {
-        driver->memory = (size_t)scale(d, 64 << 10, 4 * MIB);
-    }
 }
 
 /* The most that one direction may carry and still be done in time. */

@@ -42,6 +42,14 @@ static int whereabouts(const struct sim_host *host, const struct braid_hello *he
     return hello->flags & BRAID_HELLO_CREATE ? BRAID_OK : BRAID_ERR_UNKNOWN_SESSION;
 }
 
+/* One who comes before or after the session he wants to enter would only make one of his own. */
+static bool is_intruder(const struct sim_host *host, const struct braid_hello *hello)
+{
+    const struct sim_pair *pair = sim_run_pair(host->run, hello->session);
+
+    return pair && memcmp(pair->token, hello->token, sizeof(pair->token)) != 0;
+}
+
 static struct sim_endpoint *create(struct sim_host *host, const struct braid_hello *hello)
 {
     const struct sim_scenario *scenario = host->run->scenario;
@@ -77,7 +85,9 @@ static void join(struct sim_link *link, const struct braid_hello *hello)
 
     if (!endpoint) {
         error = whereabouts(host, hello);
-        if (error == BRAID_OK) {
+        if (error == BRAID_OK && is_intruder(host, hello)) {
+            error = BRAID_ERR_TOKEN;
+        } else if (error == BRAID_OK) {
             endpoint = create(host, hello);
             created = true;
             error = BRAID_ERR_MEMORY;

@@ -49,9 +49,7 @@ static void start_session(void *arg)
         .window = scenario->window ? scenario->window : 4u << 20,
     };
 
-    for (size_t i = 0; i < sizeof(config.token); i++) {
-        config.token[i] = (uint8_t)sim_rng_next(&run->world.rng);
-    }
+    memcpy(config.token, pair->token, sizeof(config.token));
     struct sim_endpoint *endpoint = sim_endpoint_new(host, pair, &config);
     pair->started = true;
     if (endpoint) {
@@ -65,6 +63,9 @@ static void add_pair(struct sim_run *run, uint64_t at)
 
     pair->run = run;
     pair->id = sim_rng_next(&run->world.rng) | 1;
+    for (size_t i = 0; i < sizeof(pair->token); i++) {
+        pair->token[i] = (uint8_t)sim_rng_next(&run->world.rng);
+    }
     pair->key[0] = sim_rng_next(&run->world.rng);
     pair->key[1] = sim_rng_next(&run->world.rng);
     sim_timer_init(&pair->start, &run->world, start_session, pair);

@@ -28,6 +28,7 @@ struct sim_counters {
 struct sim_pair {
     struct sim_run *run;
     uint64_t id;
+    uint8_t token[16];
     struct sim_endpoint *ends[2]; /* the remote one: the latest; NULL: none yet */
     struct sim_timer start;
     bool started;

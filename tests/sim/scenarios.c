@@ -203,6 +203,14 @@ const struct sim_scenario sim_scenarios[] = {
      .budget = 4 * SIM_SECOND,
      .nothing_resent = true},
 
+    {.name = "memory-is-short-for-the-sender",
+     .paths = {GOOD},
+     .subflows = 4,
+     .apps = {{.total = 10 * MB}},
+     .drivers = {{.memory = 1u << 20}},
+     .budget = 1300 * SIM_MS,
+     .nothing_resent = true},
+
 /* ---- subflows die ---- */
 #define RESET_ONE(n)                                                                               \
     {                                                                                              \
