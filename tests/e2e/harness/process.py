@@ -139,7 +139,7 @@ class Process:
 
     def stop(self):
         """SIGTERM, and a second one if sessions keep it; then judges it."""
-        for patience in (0.3, net.DEADLINE):
+        for patience in (0.1, net.DEADLINE):
             if not self.alive():
                 break
             self.signal(signal.SIGTERM)
