@@ -108,9 +108,13 @@ void sim_counters_print(const struct sim_counters *c, FILE *out)
             "%" PRIu64 " subflows dialled, %" PRIu64 " lost, %" PRIu64 " refused; %" PRIu64
             " segments swallowed\n",
             c->dials, c->lost, c->refused, c->swallowed);
-    fprintf(out,
-            "%" PRIu64 " aborts by applications, %" PRIu64 " ends closed with an error\nfaults:",
-            c->aborted, c->broken);
+    fprintf(out, "%" PRIu64 " aborts by applications\nends:", c->aborted);
+    for (int i = 0; i < SIM_ENDS; i++) {
+        if (c->ends[i] > 0) {
+            fprintf(out, " %" PRIu64 " %s;", c->ends[i], i ? braid_strerror(i) : "in order");
+        }
+    }
+    fputs("\nfaults:", out);
     for (unsigned i = SIM_FAULT_NONE + 1; i < SIM_FAULTS; i++) {
         fprintf(out, " %s %" PRIu64, sim_fault_name((enum sim_fault_kind)i), c->faults[i]);
     }

@@ -128,8 +128,9 @@ static void draw_habits(struct draw *d, struct sim_app_spec *app)
         app->read_max = (uint32_t)scale(d, 1 + app->total / 8192, 256 << 10);
     }
     if (chance(d, 15) && app->write_max) {
-        app->think = scale(d, 10, SIM_SECOND * app->write_max / (app->total + 1) + 20);
-        d->extra += app->think * 2 * (app->total / app->write_max + 1);
+        uint64_t most = 4 * SIM_SECOND * app->write_max / (app->total + 1);
+        app->think = scale(d, 10, 20 + (most < 300 * SIM_MS ? most : 300 * SIM_MS));
+        d->extra += app->think * (3 * app->total / app->write_max + 60);
     }
     app->fin_after_eof = chance(d, 15);
     app->answer_delay = chance(d, 50) ? 0 : scale(d, 10, 200 * SIM_MS);

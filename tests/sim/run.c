@@ -172,7 +172,9 @@ void sim_counters_add(struct sim_counters *sum, const struct sim_counters *one)
     sum->refused += one->refused;
     sum->swallowed += one->swallowed;
     sum->aborted += one->aborted;
-    sum->broken += one->broken;
+    for (unsigned i = 0; i < SIM_ENDS; i++) {
+        sum->ends[i] += one->ends[i];
+    }
     for (unsigned i = 0; i < SIM_FAULTS; i++) {
         sum->faults[i] += one->faults[i];
     }

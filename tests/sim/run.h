@@ -8,6 +8,8 @@
 #include "host.h"
 #include "scenario.h"
 
+#define SIM_ENDS 128
+
 /* What the runs of a batch have done, summed up. */
 struct sim_counters {
     uint64_t runs;
@@ -16,11 +18,11 @@ struct sim_counters {
     uint64_t bytes;        /* received by applications */
     uint64_t resent;
     uint64_t dials;
-    uint64_t lost;      /* subflows */
-    uint64_t refused;   /* subflows, by the remote endpoint */
-    uint64_t swallowed; /* segments in black holes */
-    uint64_t aborted;   /* sessions, by an application */
-    uint64_t broken;    /* sessions that ended with another error */
+    uint64_t lost;           /* subflows */
+    uint64_t refused;        /* subflows, by the remote endpoint */
+    uint64_t swallowed;      /* segments in black holes */
+    uint64_t aborted;        /* sessions, by an application */
+    uint64_t ends[SIM_ENDS]; /* of sessions, by enum braid_error */
     uint64_t faults[SIM_FAULTS];
 };
 

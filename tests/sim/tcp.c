@@ -78,7 +78,9 @@ static uint64_t rto_of(const struct sim_flow *flow)
 {
     uint64_t rto = flow->srtt + 4 * flow->rttvar;
 
-    if (rto < RTO_MIN) {
+    if (flow->srtt == 0) {
+        rto = SIM_SECOND; /* nothing was measured yet (RFC 6298) */
+    } else if (rto < RTO_MIN) {
         rto = RTO_MIN;
     }
     for (unsigned i = 0; i < flow->backoff && rto < RTO_MAX; i++) {

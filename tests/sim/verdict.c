@@ -9,6 +9,9 @@
 #include "endpoint.h"
 #include "run.h"
 
+/* From the end of an outage to a new subflow: back-off, a lost SYN, a connection given up. */
+#define REDIAL_MAX (20 * SIM_SECOND)
+
 static const char *side_name(unsigned side)
 {
     return side ? "remote" : "local";
@@ -19,10 +22,19 @@ static bool complete(const struct sim_endpoint *e)
     return e->app.shut && e->app.eof;
 }
 
-/* Whether the end before had no subflow for all of its grace time. */
-static bool was_alone(const struct sim_endpoint *e)
+/*
+ * Whether an end had no subflow for all of its grace time. The local one dials: what was in its way
+ * must have lasted for about as long.
+ */
+static bool was_alone(const struct sim_run *run, const struct sim_endpoint *e)
 {
-    return e->live == 0 && e->closed_at - e->alone_since >= e->grace;
+    uint64_t hindered = REDIAL_MAX;
+
+    for (unsigned i = 0; i < SIM_FAULTS_MAX; i++) {
+        hindered += run->scenario->faults[i].lasts;
+    }
+    return e->live == 0 && e->closed_at - e->alone_since >= e->grace &&
+           (e->side == 1 || e->grace <= hindered);
 }
 
 /* Whether the other end could have ended the session on its own, so that this one was told so. */
@@ -48,7 +60,7 @@ static bool explained(const struct sim_run *run, const struct sim_pair *pair,
     case BRAID_ERR_POLICY:
         return e->side == 0 && pair->refused && e->error == run->scenario->apps[1].answer;
     case BRAID_ERR_GRACE:
-        return was_alone(e);
+        return was_alone(run, e);
     case BRAID_ERR_TIMEOUT:
         return e->side == 0 && !e->established && e->closed_at >= e->began_at + 5 * SIM_SECOND;
     case BRAID_ERR_UNKNOWN_SESSION:
@@ -81,10 +93,8 @@ static void judge_end(struct sim_run *run, const struct sim_pair *pair, unsigned
     if (e->error == BRAID_OK && !complete(e) && !pair->aborted[side]) {
         sim_fail(world, "the %s end closed in order before it was complete", side_name(side));
     }
-    if (e->error != BRAID_OK) {
-        run->counters.broken++;
-    }
-    bool told_late = e->error == BRAID_ERR_GRACE && was_alone(e) && complete(e) && other &&
+    run->counters.ends[e->error < SIM_ENDS ? e->error : 0]++;
+    bool told_late = e->error == BRAID_ERR_GRACE && was_alone(run, e) && complete(e) && other &&
                      other->closed && other->error == BRAID_OK && run->last_lost > 0;
     if (expected != SIM_ANY_END && e->error != expected && !told_late) {
         sim_fail(world, "the %s end closed with %d (%s) instead of %d", side_name(side), e->error,
@@ -99,12 +109,9 @@ static void judge_end(struct sim_run *run, const struct sim_pair *pair, unsigned
 static void judge_intruder(struct sim_run *run, const struct sim_pair *pair)
 {
     const struct sim_endpoint *e = pair->ends[0];
-    const struct sim_endpoint *victim = run->pairs[0].ends[0];
 
-    if (!e->closed || e->error == BRAID_OK) {
+    if (!e->closed || e->error == BRAID_OK || e->established || e->app.received > 0) {
         sim_fail(&run->world, "the intruder was let in");
-    } else if (e->error != BRAID_ERR_TOKEN && victim->closed_at > e->closed_at) {
-        sim_fail(&run->world, "the intruder was told %d (%s)", e->error, braid_strerror(e->error));
     }
 }
 
