@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/tunnel_local.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,8 +36,13 @@ void tunnel_local_serve(struct worker *worker, struct tunnel *tunnel, int fd, co
                              (const struct braid_address *const *)remote->at, remote->count);
 
     if (stream == NULL) {
-        log_line(BRAID_LOG_ERR, "[local %s] client %s: no session: %s", tunnel->config->name,
-                 client, strerror(errno));
+        static _Thread_local struct log_limit limit;
+        unsigned dropped = 0;
+
+        if (log_allowed(&limit, 1, &dropped)) {
+            log_line(BRAID_LOG_ERR, "[local %s] client %s reset: no memory for a session",
+                     tunnel->config->name, client);
+        }
         sockopt_close_reset(fd);
         worker_discharge(worker);
         return;
