@@ -107,7 +107,7 @@ static int take_entry(void *arg, const char *section, const char *name, const ch
     return 1;
 }
 
-/* Called when inih is done with the line it was given last. */
+/* Called when inih is done with the line it was given last: it asks for the next, or the end. */
 static void settle(struct reader *reader)
 {
     if (reader->pending)
@@ -292,7 +292,6 @@ bool config_ini_read(struct config_ini *ini, FILE *stream, struct config_report 
     *ini = (struct config_ini){0};
     if (ini_parse_stream(feed, &reader, take_entry, &reader) == -2)
         config_report_no_memory(report);
-    settle(&reader);
     return !reader.stop && !report->no_memory;
 }
 

@@ -95,12 +95,15 @@ END_TEST
 /* getopt_long() keeps state in globals: that of one line must not show in the next. */
 START_TEST(each_command_line_starts_afresh)
 {
-    static const char *const stopped[] = {"-tx", NULL};
-    static const char *const next[] = {"-c", "a.ini", NULL};
+    char program[] = "braidd";
+    char unknown[] = "-xt";
+    char given[] = "-ca.ini";
+    char *stopped[] = {program, unknown, NULL};
+    char *next[] = {program, given, NULL};
     struct options options;
 
-    ck_assert_int_eq(parse(&options, stopped), -1);
-    ck_assert_int_eq(parse(&options, next), 0);
+    ck_assert_int_eq(options_parse(&options, 2, stopped), -1);
+    ck_assert_int_eq(options_parse(&options, 2, next), 0);
     ck_assert_int_eq(options.action, OPTIONS_RUN);
     ck_assert_str_eq(options.config, "a.ini");
 }
