@@ -24,7 +24,7 @@ bool log_level_find(const char *name, enum braid_severity *severity);
 /* Lines less severe than this are dropped; the default is BRAID_LOG_INFO. */
 void log_set_level(enum braid_severity level);
 
-/* Writes one line, without newline at its end; control characters are shown as \xNN. Keeps errno. */
+/* Writes one line, given without newline; shows control characters as \xNN; keeps errno. */
 void log_line(enum braid_severity severity, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
