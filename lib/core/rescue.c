@@ -13,17 +13,31 @@
 #define SILENCE_MAX 1000000u
 #define SILENCE_DEAD 15000000u /* before it is given up, whatever the others do */
 #define KEEPALIVE 25000000u    /* below the idle timeouts of NATs (transport.md 7) */
+#define DOUBTS_MAX 3u
+#define DOUBT_TIME 10000000u     /* without another wrong suspicion, and there is one doubt less */
 #define HEAD_BYTES 65536u      /* what is sent again of a suspect's bytes */
 
-/* How long this subflow may be silent before it is suspected. */
+/*
+ * How long this subflow may be silent before it is suspected: longer after each suspicion in the
+ * session that proved wrong, or resending would take the little that a crowded path can carry.
+ */
 static uint64_t patience(const struct braid_subflow *subflow)
 {
     const struct braid_estimator *e = &subflow->estimator;
     uint64_t limit = 2 * e->rtt + 4 * e->rttvar;
 
     if (limit < SILENCE_MIN)
-        return SILENCE_MIN;
-    return limit > SILENCE_MAX ? SILENCE_MAX : limit;
+        limit = SILENCE_MIN;
+    if (limit > SILENCE_MAX)
+        limit = SILENCE_MAX;
+    return limit << subflow->session->doubts;
+}
+
+void braid_rescue_doubt(struct braid_session *session, uint64_t now)
+{
+    if (session->doubts < DOUBTS_MAX)
+        session->doubts++;
+    session->doubted_at = now;
 }
 
 static uint64_t silence(const struct braid_subflow *subflow, uint64_t now)
@@ -141,6 +155,11 @@ void braid_rescue_watch(struct braid_session *session, uint64_t now)
 {
     uint64_t at = BRAID_NEVER;
     struct braid_subflow *next;
+
+    if (session->doubts > 0 && now - session->doubted_at > DOUBT_TIME) {
+        session->doubts--;
+        session->doubted_at = now;
+    }
 
     for (struct braid_subflow *s = session->subflows; s != NULL; s = next) {
         next = s->next;

@@ -98,6 +98,8 @@ struct braid_session {
     struct braid_subflow *given;    /* by the last action; lives until the next is asked for */
     unsigned subflow_count;
     unsigned lost_count;
+    unsigned doubts;              /* suspicions of late that proved wrong; see patience() */
+    uint64_t doubted_at;
     unsigned shortages;           /* subflows lost for lack of memory since ... */
     uint64_t short_at;            /* ... this sum of what moves when anything does */
     unsigned next_index;         /* LOCAL */
@@ -190,6 +192,9 @@ void braid_subflow_expect(struct braid_subflow *subflow, uint64_t now);
 void braid_subflow_drop_rest(struct braid_subflow *subflow);
 
 /* ---- rescue.c ---- */
+
+/* Notes that a subflow was suspected and is well. */
+void braid_rescue_doubt(struct braid_session *session, uint64_t now);
 
 /* Queues everything undelivered on a subflow to be sent again, once. Returns 0 or -_MEMORY. */
 int braid_rescue_all(struct braid_subflow *subflow);

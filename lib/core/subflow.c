@@ -274,8 +274,10 @@ void braid_subflow_expect(struct braid_subflow *subflow, uint64_t now)
 void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 {
     subflow->progress_at = now;
-    if (subflow->state == BRAID_SUBFLOW_SUSPECT || subflow->state == BRAID_SUBFLOW_STALE)
+    if (subflow->state == BRAID_SUBFLOW_SUSPECT || subflow->state == BRAID_SUBFLOW_STALE) {
         subflow->state = BRAID_SUBFLOW_ACTIVE;
+        braid_rescue_doubt(subflow->session, now);
+    }
 }
 
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
