@@ -14,8 +14,8 @@
 #define SILENCE_DEAD 15000000u /* before it is given up, whatever the others do */
 #define KEEPALIVE 25000000u    /* below the idle timeouts of NATs (transport.md 7) */
 #define DOUBTS_MAX 3u
-#define DOUBT_TIME 10000000u     /* without another wrong suspicion, and there is one doubt less */
-#define HEAD_BYTES 65536u      /* what is sent again of a suspect's bytes */
+#define DOUBT_TIME 10000000u /* without another wrong suspicion, and there is one doubt less */
+#define HEAD_BYTES 65536u    /* what is sent again of a suspect's bytes */
 
 /*
  * How long this subflow may be silent before it is suspected: longer after each suspicion in the

@@ -98,10 +98,10 @@ struct braid_session {
     struct braid_subflow *given;    /* by the last action; lives until the next is asked for */
     unsigned subflow_count;
     unsigned lost_count;
-    unsigned doubts;              /* suspicions of late that proved wrong; see patience() */
+    unsigned doubts; /* suspicions of late that proved wrong; see patience() */
     uint64_t doubted_at;
-    unsigned shortages;           /* subflows lost for lack of memory since ... */
-    uint64_t short_at;            /* ... this sum of what moves when anything does */
+    unsigned shortages;          /* subflows lost for lack of memory since ... */
+    uint64_t short_at;           /* ... this sum of what moves when anything does */
     unsigned next_index;         /* LOCAL */
     struct braid_ranges indices; /* REMOTE: the ones used */
     uint64_t peer_instance;      /* LOCAL; 0: unknown */
