@@ -94,6 +94,7 @@ void sim_endpoint_joined(struct sim_endpoint *endpoint, struct sim_link *link)
 
 void sim_endpoint_parted(struct sim_endpoint *endpoint, struct sim_link *link)
 {
+    endpoint->lost_any = true;
     if (--endpoint->live == 0) {
         endpoint->alone_since = endpoint->host->world->now;
     }
@@ -123,8 +124,9 @@ static void look_at_links(struct sim_endpoint *endpoint)
         struct sim_link *link = braid_subflow_user(subflow);
         const struct sim_flow *flow = &link->pipe->flows[link->side];
         bool busy = flow->written > flow->una;
-        if (!endpoint->host->driver->blind && busy &&
-            world->now - link->sampled_at >= SAMPLE_EVERY) {
+        bool due = link->sampled_at == 0 || /* the handshake has measured the round trip */
+                   (busy && world->now - link->sampled_at >= SAMPLE_EVERY);
+        if (!endpoint->host->driver->blind && due) {
             struct braid_sample sample;
             sim_tcp_sample(link->pipe, link->side, &sample);
             link->sampled_at = world->now;

@@ -43,8 +43,7 @@ struct sim_endpoint {
     int error;     /* closed: why */
     uint64_t began_at;
     uint64_t closed_at;
-    uint64_t resent;
-    unsigned lost;
+    bool lost_any; /* subflow, ever */
 };
 
 /* A new endpoint for one side of a pair; returns NULL when memory is short. */

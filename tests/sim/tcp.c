@@ -338,6 +338,7 @@ static void take_syn(struct sim_pipe *pipe, unsigned side, const struct sim_segm
             if (pipe->syns == 1) {
                 measure_rtt(&pipe->flows[0], world_of(pipe)->now - pipe->flows[0].timed_at);
             }
+            send_segment(pipe, 0, SIM_SEGMENT_ACK, 0, 0);
             notify(pipe, 0);
         } else if (end->state == SIM_END_CLOSED && segment->flags & SIM_SEGMENT_ACK) {
             sim_tcp_send_reset(pipe, 0);
@@ -351,6 +352,7 @@ static void take_syn(struct sim_pipe *pipe, unsigned side, const struct sim_segm
         }
     }
     if (end->state == SIM_END_OPEN) {
+        pipe->flows[1].timed_at = world_of(pipe)->now;
         send_segment(pipe, 1, SIM_SEGMENT_SYN | SIM_SEGMENT_ACK, 0, 0);
     } else {
         sim_tcp_send_reset(pipe, 1);
@@ -372,6 +374,9 @@ void sim_pipe_deliver(struct sim_segment *segment)
             sim_tcp_send_reset(pipe, side);
         }
     } else {
+        if (side == 1 && pipe->flows[1].srtt == 0 && pipe->flows[1].sent == 0) {
+            measure_rtt(&pipe->flows[1], world_of(pipe)->now - pipe->flows[1].timed_at);
+        }
         if (!pipe->flows[side].stopped) {
             take_ack(pipe, side, segment);
         }

@@ -66,6 +66,8 @@ static bool explained(const struct sim_run *run, const struct sim_pair *pair,
     case BRAID_ERR_UNKNOWN_SESSION:
     case BRAID_ERR_INSTANCE:
         return e->side == 0 && (run->restarted || run->starved || ended_elsewhere(other));
+    case BRAID_ERR_LIMIT: /* the remote end still counts one that is dead already */
+        return e->side == 0 && !e->established && run->scenario->max_subflows && e->lost_any;
     case BRAID_ERR_MEMORY:
         return run->starved;
     default:
