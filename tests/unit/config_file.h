@@ -7,7 +7,7 @@
 
 struct config;
 
-/* Checked fixtures: make a directory and go there; remove it. */
+/* Unchecked fixtures, run also when a test fails: make a directory and go there; remove it. */
 void config_file_setup(void);
 void config_file_teardown(void);
 

@@ -423,7 +423,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    tcase_add_checked_fixture(keys, config_file_setup, config_file_teardown);
+    tcase_add_unchecked_fixture(keys, config_file_setup, config_file_teardown);
     tcase_add_loop_test(keys, value_is_accepted_or_refused, 0, VALUES);
     tcase_add_test(keys, every_key_has_good_and_bad_values_above);
     tcase_add_test(keys, no_key_accepts_an_empty_value);

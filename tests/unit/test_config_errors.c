@@ -446,7 +446,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    tcase_add_checked_fixture(tc, config_file_setup, config_file_teardown);
+    tcase_add_unchecked_fixture(tc, config_file_setup, config_file_teardown);
     tcase_add_loop_test(tc, syntax_mistakes, 0, COUNT(syntax));
     tcase_add_loop_test(tc, section_mistakes, 0, COUNT(sections));
     tcase_add_loop_test(tc, key_mistakes, 0, COUNT(keys));
