@@ -132,6 +132,8 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
         error =
             braid_recvbuf_insert(buf, session->pool, parsed->offset, chunk,
                                  (uint32_t)(parsed->payload - chunk->data), (uint32_t)parsed->len);
+    if (buf->next > before) /* without memory for all of it, too */
+        braid_session_act(session, BRAID_ACTION_READABLE);
     if (error != 0)
         return error;
     subflow->received += parsed->len;
@@ -141,10 +143,8 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
     at_once = session->unacked >= ack_threshold(session) ||
               (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final;
     braid_session_owe_ack(session, at_once, now);
-    if (buf->next > before) {
-        braid_session_act(session, BRAID_ACTION_READABLE);
+    if (buf->next > before)
         braid_session_check_growth(session);
-    }
     return 0;
 }
 
