@@ -213,6 +213,14 @@ void braid_resolve_cancel(struct braid_waiter *waiter)
     LIST_REMOVE(waiter, link);
 }
 
+void braid_resolver_forget(struct braid_resolver *resolver)
+{
+    struct braid_name *name;
+
+    LIST_FOREACH (name, &resolver->names, link)
+        name->expires = 0;
+}
+
 void braid_resolver_clear(struct braid_resolver *resolver)
 {
     struct braid_name *name;

@@ -53,6 +53,9 @@ void braid_resolve(struct braid_context *context, const char *host, struct braid
 /* Gives up waiting; its callback will not be called. Harmless when it is not waiting. */
 void braid_resolve_cancel(struct braid_waiter *waiter);
 
+/* Has every name asked for again when it is next used, as after a change of networks. */
+void braid_resolver_forget(struct braid_resolver *resolver);
+
 /* Ends everything. Nobody may be waiting any more. */
 void braid_resolver_clear(struct braid_resolver *resolver);
 

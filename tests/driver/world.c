@@ -260,13 +260,18 @@ static bool sessions_gone(void *arg)
            TAILQ_EMPTY(&w->local->lingers.list) && TAILQ_EMPTY(&w->remote->lingers.list);
 }
 
-void world_close(struct world *w)
+void world_close_begin(struct world *w)
 {
     for (unsigned i = 0; i < w->accepted; i++) {
         app_free(&w->apps[i]);
         ck_assert_uint_eq(w->apps[i].calls_after_free, 0);
     }
     ck_assert_msg(run_until(w->base, sessions_gone, w, 15), "sessions or sockets are left over");
+}
+
+void world_close(struct world *w)
+{
+    world_close_begin(w);
     braid_listener_free(w->listener);
     braid_receive_clear(&w->local->receive);
     braid_receive_clear(&w->remote->receive);
@@ -277,6 +282,7 @@ void world_close(struct world *w)
     braid_context_free(w->remote);
     braid_address_free(w->address);
     braid_options_free(w->options);
-    close(w->listen_fd);
+    if (w->listen_fd >= 0)
+        close(w->listen_fd);
     event_base_free(w->base);
 }

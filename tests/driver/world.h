@@ -55,7 +55,10 @@ void world_open(struct world *w);
 /* One more listener of the remote context on the world's socket, with the options as they are. */
 struct braid_listener *world_listen(struct world *w);
 
-/* Frees the contexts and checks that nothing is left of them. */
+/* Frees the streams of the accepted ones, and waits until all sessions are over. */
+void world_close_begin(struct world *w);
+
+/* The same; frees the contexts and checks that nothing is left of them. */
 void world_close(struct world *w);
 
 /* Starts an application on a new stream; via: other addresses than the listener's own. */
