@@ -6,6 +6,7 @@
 
 /* Ethernet, IPv4 and TCP with timestamps, as an emulated link counts them. */
 #define HEADERS 66u
+#define QUEUE_MIN (16u * 1514u) /* bytes; with less, TCP without pacing gets nowhere */
 
 static void segments_init(struct sim_segments *list)
 {
@@ -88,6 +89,13 @@ static void arrived(void *arg)
     }
 }
 
+static uint64_t queue_limit(uint64_t rate, uint64_t time)
+{
+    uint64_t limit = rate * time / SIM_SECOND;
+
+    return limit > QUEUE_MIN ? limit : QUEUE_MIN;
+}
+
 void sim_path_init(struct sim_path *path, struct sim_world *world, unsigned index,
                    const struct sim_path_spec *spec, sim_deliver_cb deliver)
 {
@@ -100,7 +108,8 @@ void sim_path_init(struct sim_path *path, struct sim_world *world, unsigned inde
         wire->path = path;
         wire->rate = spec->rate / 8;
         wire->delay = spec->delay;
-        wire->limit = wire->rate * spec->queue / SIM_SECOND;
+        wire->limit = queue_limit(wire->rate, spec->queue);
+        wire->queue_time = spec->queue;
         segments_init(&wire->queue);
         segments_init(&wire->transit);
         sim_timer_init(&wire->serve, world, served, wire);
@@ -130,8 +139,8 @@ void sim_path_set_rate(struct sim_path *path, uint64_t rate)
 {
     for (unsigned side = 0; side < 2; side++) {
         struct sim_wire *wire = &path->wires[side];
-        wire->limit = wire->limit * (rate / 8) / wire->rate;
         wire->rate = rate / 8;
+        wire->limit = queue_limit(wire->rate, wire->queue_time);
     }
 }
 

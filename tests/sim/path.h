@@ -38,10 +38,11 @@ struct sim_segments {
 
 struct sim_wire {
     struct sim_path *path;
-    uint64_t rate;   /* bytes a second */
-    uint64_t delay;  /* one way, microseconds */
-    uint64_t limit;  /* of the queue, bytes */
-    uint64_t queued; /* bytes */
+    uint64_t rate;       /* bytes a second */
+    uint64_t delay;      /* one way, microseconds */
+    uint64_t limit;      /* of the queue, bytes */
+    uint64_t queue_time; /* the same in microseconds, as it was asked for */
+    uint64_t queued;     /* bytes */
     struct sim_segments queue;
     struct sim_segments transit;
     struct sim_timer serve;
