@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: a world that owns every process, origin and file of a test and takes them away again."""
+"""Fixtures: worlds, tunnels, origins; and the logs of a test that has failed."""
 
 import os
 import resource

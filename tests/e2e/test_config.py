@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Mistakes in the configuration: one line each, with file:line, section, key and what is accepted."""
+"""Mistakes in the configuration: one line each, with file:line, section, key, what is accepted."""
 
 import pytest
 
@@ -119,7 +119,8 @@ def test_bad_name_of_a_section(world, name):
 def test_section_twice(world):
     status, messages, path = check(world, [*LOCAL, *LOCAL])
     assert status == 1
-    assert any(f'{path}:5: ' in message and 'local web' in message for message in messages), messages
+    assert any(f'{path}:5: ' in message and 'local web' in message
+               for message in messages), messages
 
 
 def test_key_twice(world):

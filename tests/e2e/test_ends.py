@@ -13,21 +13,10 @@ PROMPT = 3.0  # seconds: a round trip on loopback and much goodwill for a busy m
 WORDS = b'x' * 1000
 
 
-def established(tunnel, target):
-    """A client and its connection at the target, bytes having gone both ways."""
-    client = tunnel.connect()
-    client.sendall(b'hello')
-    served = target.accept()
-    assert net.recv_exact(served, 5) == b'hello'
-    served.sendall(b'olleh')
-    assert net.recv_exact(client, 5) == b'olleh'
-    return client, served
-
-
 # ---- half-close ----
 
 def test_the_client_ends_its_half_first(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     client.shutdown(socket.SHUT_WR)
     net.assert_eof(served)
     served.sendall(WORDS)
@@ -37,7 +26,7 @@ def test_the_client_ends_its_half_first(world, tunnel, target):
 
 
 def test_the_target_ends_its_half_first(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     served.shutdown(socket.SHUT_WR)
     net.assert_eof(client)
     client.sendall(WORDS)
@@ -49,7 +38,7 @@ def test_the_target_ends_its_half_first(world, tunnel, target):
 
 def test_a_half_stays_open_as_long_as_wanted(world, tunnel, target):
     """An end in one direction says nothing about the other, however long ago it was."""
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     client.shutdown(socket.SHUT_WR)
     net.assert_eof(served)
     other = tunnel.connect()
@@ -65,7 +54,7 @@ def test_a_half_stays_open_as_long_as_wanted(world, tunnel, target):
 def test_an_end_with_the_last_bytes(world, tunnel, target):
     """The end may not overtake bytes, nor be lost behind them."""
     for size in (1, 1000, 65536, 65537, 1_000_000):
-        client, served = established(tunnel, target)
+        client, served = tunnel.session(target)
         receiver = net.background(net.recv_pattern, served, UP, size)
         net.send_pattern(client, UP, size)
         receiver.result(net.DEADLINE)
@@ -75,7 +64,7 @@ def test_an_end_with_the_last_bytes(world, tunnel, target):
 
 
 def test_closing_both_ends_frees_the_session(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     client.close()
     net.assert_eof(served)
     served.close()
@@ -87,19 +76,19 @@ def test_closing_both_ends_frees_the_session(world, tunnel, target):
 # ---- aborts ----
 
 def test_abort_of_the_client(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     net.abort(client)
     net.assert_reset(served, PROMPT)
 
 
 def test_abort_of_the_target(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     net.abort(served)
     net.assert_reset(client, PROMPT)
 
 
 def test_abort_of_the_client_after_its_half_close(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     client.shutdown(socket.SHUT_WR)
     net.assert_eof(served)
     net.abort(client)
@@ -108,7 +97,7 @@ def test_abort_of_the_client_after_its_half_close(world, tunnel, target):
 
 
 def test_abort_of_the_target_after_its_half_close(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     served.shutdown(socket.SHUT_WR)
     net.assert_eof(client)
     net.abort(served)
@@ -116,7 +105,7 @@ def test_abort_of_the_target_after_its_half_close(world, tunnel, target):
 
 
 def test_abort_of_the_client_during_a_transfer(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     sender = net.background(net.send_pattern, client, UP, 3_000_000, 0, False)
     net.recv_pattern(served, UP, 3_000_000, eof=False)
     sender.result(net.DEADLINE)
@@ -127,14 +116,14 @@ def test_abort_of_the_client_during_a_transfer(world, tunnel, target):
 
 def test_abort_of_the_client_while_nobody_reads(world, tunnel, target):
     """The target reads nothing, so braid has stopped reading the client: it has to notice still."""
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     net.fill(client, UP)
     net.abort(client)
     net.assert_reset_unread(served, PROMPT)
 
 
 def test_abort_of_the_target_while_nobody_reads(world, tunnel, target):
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     net.fill(served, DOWN)
     net.abort(served)
     net.assert_reset_unread(client, PROMPT)
@@ -142,11 +131,11 @@ def test_abort_of_the_target_while_nobody_reads(world, tunnel, target):
 
 def test_abort_of_the_reader_while_nobody_reads(world, tunnel, target):
     """The side that does not read aborts: the one that is stopped in its sending learns of it."""
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     net.fill(client, UP)
     net.abort(served)
     net.assert_reset_unread(client, PROMPT)
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     net.fill(served, DOWN)
     net.abort(client)
     net.assert_reset_unread(served, PROMPT)
@@ -154,7 +143,7 @@ def test_abort_of_the_reader_while_nobody_reads(world, tunnel, target):
 
 def test_a_client_that_closes_with_unread_bytes(world, tunnel, target):
     """The kernel makes a RST of such a close; the target gets one."""
-    client, served = established(tunnel, target)
+    client, served = tunnel.session(target)
     served.sendall(WORDS)
     net.wait_for(lambda: len(client.recv(2000, socket.MSG_PEEK)) == len(WORDS), 'unread bytes')
     client.close()
@@ -165,12 +154,12 @@ def test_an_abort_before_the_target_was_reached(world, tunnel, target):
     """connect() and RST at once, often: nothing is left behind at either end."""
     for _ in range(100):
         net.abort(tunnel.connect())
-    client, _ = established_skipping_resets(tunnel, target)
+    client, _ = session_past_resets(tunnel, target)
     client.close()
 
 
-def established_skipping_resets(tunnel, target):
-    """As established(), past connections that were reset before."""
+def session_past_resets(tunnel, target):
+    """As tunnel.session(), past connections that were reset before."""
     client = tunnel.connect()
     client.sendall(b'hello')
     while True:
@@ -219,4 +208,4 @@ def test_a_target_that_comes_back(world):
     tunnel = world.tunnel(f'127.0.0.1:{port}')
     net.assert_refused(tunnel.connect, PROMPT)
     target = world.origin(f'127.0.0.1:{port}')
-    established(tunnel, target)
+    tunnel.session(target)

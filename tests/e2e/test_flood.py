@@ -35,7 +35,7 @@ def names_of(sockets):
 
 
 def test_silent_truncated_and_slow_greetings(world, echo_tunnel):
-    """5 s after it was accepted, a subflow without a whole HELLO is closed, and named in the log."""
+    """5 s after it was accepted, what has not said HELLO is closed, and named in the log."""
     remote = echo_tunnel.remote
     live = echo_tunnel.connect()
     net.ping(live)

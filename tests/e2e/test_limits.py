@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import net, origin as origins
+from harness.pattern import DOWN, UP
 
 CLIENTS = 1000
 
@@ -140,13 +141,68 @@ def cpu_of(process, seconds):
     return used() - before
 
 
-def test_an_idle_daemon_sleeps(world, echo_tunnel):
-    """Idle sessions cost no processor time."""
-    clients = [echo_tunnel.connect() for _ in range(20)]
-    for client in clients:
-        net.ping(client)
-    for daemon in (echo_tunnel.local, echo_tunnel.remote):
-        assert cpu_of(daemon, 1.0) <= 0.05
+def open_and_idle(tunnel, target):
+    """Sessions that say nothing."""
+    return [tunnel.session(target) for _ in range(20)]
+
+
+def ended_by_the_client(tunnel, target):
+    """Sessions of which the client has ended its half."""
+    pairs = open_and_idle(tunnel, target)
+    for client, served in pairs:
+        client.shutdown(socket.SHUT_WR)
+        net.assert_eof(served)
+    return pairs
+
+
+def ended_by_the_target(tunnel, target):
+    """Sessions of which the target has ended its half."""
+    pairs = open_and_idle(tunnel, target)
+    for client, served in pairs:
+        served.shutdown(socket.SHUT_WR)
+        net.assert_eof(client)
+    return pairs
+
+
+def stuck_at_the_target(tunnel, target):
+    """A session whose target does not read."""
+    pair = tunnel.session(target)
+    net.fill(pair[0], UP)
+    return pair
+
+
+def stuck_and_ended(tunnel, target):
+    """The same, and the client has ended its half behind what nobody reads."""
+    pair = stuck_at_the_target(tunnel, target)
+    pair[0].shutdown(socket.SHUT_WR)
+    return pair
+
+
+def stuck_at_the_client(tunnel, target):
+    """A session whose client does not read."""
+    pair = tunnel.session(target)
+    net.fill(pair[1], DOWN)
+    return pair
+
+
+def without_a_remote(tunnel, target):
+    """Sessions that wait for their remote endpoint to come back."""
+    pairs = open_and_idle(tunnel, target)
+    tunnel.remote.kill()
+    return pairs
+
+
+@pytest.mark.parametrize('state', [open_and_idle, ended_by_the_client, ended_by_the_target,
+                                   stuck_at_the_target, stuck_and_ended, stuck_at_the_client,
+                                   without_a_remote])
+def test_waiting_costs_no_processor_time(world, tunnel, target, state):
+    """Whatever sessions wait for, nobody goes round in circles meanwhile."""
+    kept = state(tunnel, target)
+    for daemon in (tunnel.local, tunnel.remote):
+        if daemon.alive():
+            busy = cpu_of(daemon, 0.7)
+            assert busy <= 0.1, f'{daemon.name}: {busy:.2f} s of processor time in 0.7 s'
+    assert kept
 
 
 def test_max_sessions(world, echo):

@@ -21,7 +21,8 @@ def test_a_target_and_a_remote_by_name(names):
     target = names.origin(f'{FIRST}:0')
     names.change({'target.test': FIRST, 'remote.test': FIRST})
     remote = names.remote(f'target.test:{target.port}', listen=FIRST)
-    local = names.local(f'remote.test:{remote.address.rpartition(":")[2]}', section='insecure = yes')
+    port = remote.address.rpartition(':')[2]
+    local = names.local(f'remote.test:{port}', section='insecure = yes')
     client = names.connect(local.address)
     served = net.background(lambda: net.exchange(target.accept(), DOWN, 100_001, UP, 100_003))
     net.exchange(client, UP, 100_003, DOWN, 100_001)

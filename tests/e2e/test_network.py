@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What networks do to subflows: silence, ends in the middle of a frame, slices, frozen endpoints."""
+"""What networks do to subflows: silence, ends within a frame, slices, frozen endpoints."""
 
 import signal
 import time

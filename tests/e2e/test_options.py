@@ -96,6 +96,18 @@ def test_a_missing_file_is_named(world):
         assert 'No such file' in result.stderr
 
 
+def test_a_file_that_is_none(world):
+    """A directory, and bytes that are no text."""
+    path = world.path('binary.ini')
+    with open(path, 'wb') as file:
+        file.write(bytes(range(256)) * 100)
+    for name in (world.directory, path):
+        result = run([braidd_path(), '-t', '-c', name])
+        assert result.returncode == 1
+        assert name in result.stderr
+        assert len(result.stderr) < 20_000
+
+
 def test_a_port_that_is_taken_is_named(world, echo):
     path = world.path('taken.ini')
     with open(path, 'w', encoding='utf-8') as file:

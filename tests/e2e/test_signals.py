@@ -11,7 +11,7 @@ import pytest
 
 from harness import net
 from harness.pattern import DOWN, UP
-from harness.process import braidd_path
+from harness.process import braidd_path, run
 
 
 def refused(address):
@@ -31,9 +31,7 @@ def test_an_idle_daemon_stops_at_once(world, number):
 
 
 def test_the_local_drains(world, tunnel, target):
-    client, served = tunnel.connect(), target.accept()
-    client.sendall(b'before')
-    assert net.recv_exact(served, 6) == b'before'
+    client, served = tunnel.session(target)
     tunnel.local.signal(signal.SIGTERM)
     net.wait_for(lambda: refused(tunnel.local.address), 'new clients to be refused')
     running = net.background(net.exchange, served, DOWN, 3_000_000, UP, 3_000_000)
@@ -45,9 +43,7 @@ def test_the_local_drains(world, tunnel, target):
 
 def test_the_remote_drains(world, tunnel, target):
     """Its running sessions finish, on new subflows too; a new session is refused."""
-    client, served = tunnel.connect(), target.accept()
-    client.sendall(b'before')
-    assert net.recv_exact(served, 6) == b'before'
+    client, served = tunnel.session(target)
     tunnel.remote.signal(signal.SIGTERM)
     tunnel.remote.wait_log('(?i)drain|stop|finish')
     net.assert_refused(tunnel.connect, 5)
@@ -59,9 +55,7 @@ def test_the_remote_drains(world, tunnel, target):
 
 
 def test_subflows_are_dialled_again_while_the_remote_drains(world, tunnel, target, kill_subflows):
-    client, served = tunnel.connect(), target.accept()
-    client.sendall(b'before')
-    assert net.recv_exact(served, 6) == b'before'
+    client, served = tunnel.session(target)
     tunnel.remote.signal(signal.SIGTERM)
     tunnel.remote.wait_log('(?i)drain|stop|finish')
     kill_subflows(tunnel.port)
@@ -74,9 +68,7 @@ def test_subflows_are_dialled_again_while_the_remote_drains(world, tunnel, targe
 @pytest.mark.parametrize('end', ['local', 'remote'])
 def test_the_second_signal_stops(world, tunnel, target, end):
     """At once, and both plain peers hear of it by a reset."""
-    client, served = tunnel.connect(), target.accept()
-    client.sendall(b'before')
-    assert net.recv_exact(served, 6) == b'before'
+    client, served = tunnel.session(target)
     daemon = getattr(tunnel, end)
     daemon.signal(signal.SIGTERM)
     daemon.wait_log('(?i)drain|stop|finish')
@@ -86,6 +78,34 @@ def test_the_second_signal_stops(world, tunnel, target, end):
     daemon.judge()
     net.assert_reset(client, 5)
     net.assert_reset(served, 5)
+
+
+def test_nothing_is_left_in_the_file_system(world, echo):
+    """The unix sockets of a daemon that has stopped are gone."""
+    tunnel = world.tunnel(echo.address, local={'listen': 'unix:' + world.path('clients')})
+    net.ping(tunnel.connect())
+    assert os.path.exists(world.path('clients')) and os.path.exists(tunnel.local.control)
+    tunnel.local.stop()
+    assert not os.path.exists(world.path('clients'))
+    assert not os.path.exists(tunnel.local.control)
+
+
+@pytest.mark.parametrize('what', ['control', 'listener'])
+def test_a_unix_socket_in_use_is_not_taken(world, echo, what):
+    """A second daemon with the same socket is refused, and the first one keeps it."""
+    path = world.path('clients')
+    tunnel = world.tunnel(echo.address, local={'listen': f'unix:{path}'})
+    config = world.path('second.ini')
+    control = tunnel.local.control if what == 'control' else world.path('other.sock')
+    listen = path if what == 'listener' else world.path('other')
+    with open(config, 'w', encoding='utf-8') as file:
+        file.write(f'[braidd]\ncontrol = {control}\n[local web]\nlisten = unix:{listen}\n'
+                   f'remote = {tunnel.remote.address}\nsecurity = none\n')
+    result = run([braidd_path(), '-c', config])
+    assert result.returncode > 0
+    assert (control if what == 'control' else path) in result.stderr
+    net.ping(tunnel.connect())
+    tunnel.local.status_json()
 
 
 def test_hangup_is_no_end(world, echo_tunnel):

@@ -167,7 +167,8 @@ def test_long_names_and_paths(world, echo):
     far, near = net.free_port(), net.free_port()
     daemon = world.braidd('odd', (
         f'[remote {name}]\nlisten = 127.0.0.1:{far}\ntarget = {echo.address}\nsecurity = none\n'
-        f'[local plain]\nlisten = 127.0.0.1:{near}\nlisten = unix:{path}\nremote = 127.0.0.1:{far}\nsecurity = none\n'))
+        f'[local plain]\nlisten = 127.0.0.1:{near}\nlisten = unix:{path}\n'
+        f'remote = 127.0.0.1:{far}\nsecurity = none\n'))
     for address in (f'127.0.0.1:{near}', f'unix:{path}'):
         net.ping(world.connect(address))
     tunnels = {tunnel['name']: tunnel for tunnel in daemon.status_json()['tunnels']}

@@ -55,7 +55,8 @@ def test_all_subflows_killed_at_once(world, tunnel, target, kill_subflows):
         before = transfer.wait_subflows()
         transfer.wait_more()
         kill_subflows(tunnel.port)
-        net.wait_for(lambda b=before: not set(b) & set(tunnel.subflows()), 'the old ones to be gone')
+        net.wait_for(lambda b=before: not set(b) & set(tunnel.subflows()),
+                     'the old ones to be gone')
         transfer.wait_more()
     transfer.wait_subflows()
     transfer.finish()

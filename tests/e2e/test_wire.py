@@ -124,7 +124,8 @@ def test_types_that_are_passed_over(wild, kind, size):
 
 def test_unknown_tlvs_are_passed_over(wild):
     subflow = wild.dial()
-    subflow.open(data(0, b'hello'), tlvs=tlv(0x8123, b'xyz') + tlv(0xffff) + tlv(0x7777, b'q' * 200))
+    subflow.open(data(0, b'hello'),
+                 tlvs=tlv(0x8123, b'xyz') + tlv(0xffff) + tlv(0x7777, b'q' * 200))
     assert subflow.expect_data(5) == b'hello'
 
 
@@ -352,7 +353,8 @@ def test_join_with_a_wrong_token(wild):
     """Who knows the id only gets nowhere, with or without CREATE; the session is not touched."""
     subflow = wild.session()
     for index, flags in ((1, 0), (2, wire.CREATE)):
-        for token in (bytes(16), os.urandom(16), subflow.token[:15] + bytes([subflow.token[15] ^ 1]),
+        for token in (bytes(16), os.urandom(16),
+                      subflow.token[:15] + bytes([subflow.token[15] ^ 1]),
                       bytes([subflow.token[0] ^ 128]) + subflow.token[1:]):
             thief = wild.world.add(subflow.join(index=index, flags=flags, token=token))
             thief.send(data(0, b'stolen'), wire.reset(96))

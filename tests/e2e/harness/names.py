@@ -22,9 +22,10 @@ class Names:
         self._hosts = world.path('hosts')
         self.answer({})
         self._server = Process('dnsmasq', [
-            *self.inside.prefix, shutil.which('dnsmasq'), '--keep-in-foreground', '--conf-file=/dev/null',
-            '--no-resolv', '--no-hosts', f'--addn-hosts={self._hosts}', '--listen-address=127.0.0.1',
-            '--bind-interfaces', '--user=root', '--pid-file=', '--log-queries', '--log-facility=-',
+            *self.inside.prefix, shutil.which('dnsmasq'), '--keep-in-foreground',
+            '--conf-file=/dev/null', '--no-resolv', '--no-hosts', f'--addn-hosts={self._hosts}',
+            '--listen-address=127.0.0.1', '--bind-interfaces', '--user=root', '--pid-file=',
+            '--log-queries', '--log-facility=-',
             '--local=/test/'], world.directory)
         world.processes.append(self._server)
         self._server.wait_log('started, version')

@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import subprocess
-import time
 
 from . import net
 
@@ -43,8 +42,9 @@ class Process:
         self.log_path = os.path.join(directory, f'{name}.log')
         self.clean_exit = clean_exit
         self._killed = False
+        service_managers = ('NOTIFY_SOCKET', 'LISTEN_FDS', 'LISTEN_PID', 'JOURNAL_STREAM')
         environment = {key: value for key, value in os.environ.items()
-                       if key not in ('NOTIFY_SOCKET', 'LISTEN_FDS', 'LISTEN_PID', 'JOURNAL_STREAM')}
+                       if key not in service_managers}
         environment.setdefault('UBSAN_OPTIONS', 'print_stacktrace=1')
         environment.update(env or {})
         with open(self.log_path, 'ab') as log:
@@ -139,19 +139,21 @@ class Process:
 
     def stop(self):
         """SIGTERM, and a second one if sessions keep it; then judges it."""
-        for patience in (0.1, net.DEADLINE):
-            if not self.alive():
-                break
+        if self.alive():
             self.signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(patience)
+                self.process.wait(0.1)
+        if self.alive() and self.lines(r'stopping: [1-9]') and not self.lines(r'\bstopped$'):
+            self.signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(net.DEADLINE)
         self.judge()
 
     def judge(self):
         """Fails unless it has ended, cleanly, and no sanitizer had anything to say."""
         if self.alive():
             self.kill()
-            raise AssertionError(f'{self.name} did not stop at two SIGTERM')
+            raise AssertionError(f'{self.name} did not stop when told to')
         found = SANITIZER.search(self.log())
         assert found is None, f'{self.name}: {found.group()} in its log'
         if not self._killed:
@@ -198,13 +200,3 @@ class Braidd(Process):
         lines = net.wait_for(look, f'{count} session-end lines in the log of {self.name}', timeout)
         return [dict(word.split('=', 1) for word in line.split() if '=' in word) |
                 {'line': line} for line in lines]
-
-
-def peak_during(process, seconds):
-    """Samples a process' RSS for a while; the highest."""
-    end = time.monotonic() + seconds
-    most = 0
-    while time.monotonic() < end:
-        most = max(most, process.rss())
-        time.sleep(0.02)
-    return most

@@ -112,6 +112,16 @@ class Tunnel:
         """A client of the tunnel."""
         return self._world.connect(self.local.address, **more)
 
+    def session(self, target):
+        """A client and its connection at the target, bytes having gone both ways."""
+        client = self.connect()
+        client.sendall(b'hello')
+        served = target.accept()
+        assert net.recv_exact(served, 5) == b'hello'
+        served.sendall(b'olleh')
+        assert net.recv_exact(client, 5) == b'olleh'
+        return client, served
+
     def subflows(self):
         """The local ports of the subflows that are established now."""
         return net.connections(self.port)
