@@ -24,7 +24,7 @@
 
 struct relay {
     struct braid_stream *stream;
-    struct event *event; /* of the socket, for as long as it is open */
+    struct event *event; /* of the socket */
     struct event *again; /* due at once: ROUNDS was reached with more to do */
     int fd;
     relay_connected_cb connected;
@@ -35,28 +35,13 @@ struct relay {
     bool fin_arrived;  /* an end of file is in the socket, perhaps behind bytes */
     bool socket_ended; /* it was read, and the stream's sending half is finished */
     bool stream_ended; /* the stream's receiving half is finished, and the socket's sending one */
+    bool in_order;     /* all of both directions was relayed */
 };
-
-static void close_socket(struct relay *relay, bool reset)
-{
-    if (relay->fd < 0) {
-        return;
-    }
-    event_free(relay->event);
-    relay->event = NULL;
-    event_del(relay->again);
-    if (reset) {
-        sockopt_close_reset(relay->fd);
-    } else {
-        close(relay->fd);
-    }
-    relay->fd = -1;
-}
 
 /* The last thing a relay does: it is gone when this returns. */
 static void finish(struct relay *relay, int error)
 {
-    close_socket(relay, error != BRAID_OK);
+    relay->in_order = error == BRAID_OK;
     braid_stream_setcb(relay->stream, NULL, NULL, NULL, NULL);
     relay->end(error, relay->arg);
 }
@@ -301,11 +286,14 @@ void relay_free(struct relay *relay)
     if (relay == NULL) {
         return;
     }
-    if (relay->fd >= 0) {
-        close_socket(relay, true);
-        braid_stream_setcb(relay->stream, NULL, NULL, NULL, NULL);
-    }
+    braid_stream_setcb(relay->stream, NULL, NULL, NULL, NULL);
     event_free(relay->again);
+    event_free(relay->event);
+    if (relay->in_order) {
+        close(relay->fd);
+    } else {
+        sockopt_close_reset(relay->fd);
+    }
     free(relay);
 }
 

@@ -18,10 +18,9 @@
 struct relay;
 
 /*
- * Told once, from the loop, that there is nothing left to relay; the socket is closed already.
- *
- * `error` is BRAID_OK when both directions ended in order, else one of enum braid_error. The callee
- * frees the relay, then the stream.
+ * Told once, from the loop, that there is nothing left to relay. `error` is BRAID_OK when both
+ * directions ended in order, else one of enum braid_error. The callee frees the relay, which closes
+ * or resets the socket accordingly, then the stream.
  */
 typedef void (*relay_end_cb)(int error, void *arg);
 
@@ -39,7 +38,7 @@ typedef void (*relay_connected_cb)(void *arg);
 struct relay *relay_new(struct event_base *base, int fd, struct braid_stream *stream,
                         relay_connected_cb connected, relay_end_cb end, void *arg);
 
-/* Frees a relay, and resets its socket unless it has ended. NULL is allowed. */
+/* Frees a relay; its socket is closed when all ended in order, else reset. NULL is allowed. */
 void relay_free(struct relay *relay);
 
 /* How a relay stands, in a word for status: "open", "half-closed" or "closing". */
