@@ -188,10 +188,11 @@ void sim_run(const struct sim_scenario *scenario, uint64_t seed, FILE *trace,
     run->scenario = scenario;
     sim_world_init(&run->world, seed, trace);
     set_up(run);
-    run_until_over(run, scenario->budget);
-    sim_verdict(run);
-    if (!run->world.failed) {
+    if (run_until_over(run, scenario->budget)) {
         settle(run);
+    }
+    if (!run->world.failed) {
+        sim_verdict(run);
     }
     clean_up(run);
     run->counters.runs = 1;
