@@ -14,8 +14,7 @@
 
 /*
  * More pieces than this, when they are small on average, are an attack on our memory. Only those
- * out of order count for long, since small ones are joined when they get in order, and of these an
- * honest sender keeps fewer in flight (session_send.c).
+ * out of order count for long, since small ones are joined when they get in order.
  */
 #define PIECES_FREE 4096u
 #define PIECE_CHARGE 256u
