@@ -113,7 +113,7 @@ static uint64_t room_of(const struct sim_link *link)
     return lowat > unsent ? lowat - unsent : 0;
 }
 
-/* Looks at every socket: a sample every 10 ms while it is busy, room, and whether it takes bytes.
+/* Looks at every socket: a sample every 10 ms until it is idle, room, and whether it takes bytes.
  */
 static void look_at_links(struct sim_endpoint *endpoint)
 {
@@ -122,14 +122,14 @@ static void look_at_links(struct sim_endpoint *endpoint)
 
     while ((subflow = braid_session_subflow_after(endpoint->session, subflow))) {
         struct sim_link *link = braid_subflow_user(subflow);
-        const struct sim_flow *flow = &link->pipe->flows[link->side];
-        bool busy = flow->written > flow->una;
-        bool due = link->sampled_at == 0 || /* the handshake has measured the round trip */
-                   (busy && world->now - link->sampled_at >= SAMPLE_EVERY);
+        /* The first time since the handshake has measured the round trip. */
+        bool due =
+            link->sampled_at == 0 || (link->busy && world->now - link->sampled_at >= SAMPLE_EVERY);
         if (!endpoint->host->driver->blind && due) {
             struct braid_sample sample;
             sim_tcp_sample(link->pipe, link->side, &sample);
             link->sampled_at = world->now;
+            link->busy = sample.outq > 0;
             braid_subflow_sample(subflow, &sample, world->now);
         }
         if (braid_subflow_wants_room(subflow)) {
@@ -191,6 +191,7 @@ static bool send_once(struct sim_endpoint *endpoint, struct braid_subflow *subfl
         braid_subflow_set_blocked(subflow, true);
         sim_timer_set(&link->unblock, world->now + sim_rng_below(&world->rng, 2 * SIM_MS));
     }
+    link->busy = true;
     sim_note(world, SIM_NOTE_WRITE, link->pipe->number, link->side, written);
     braid_subflow_pulled(subflow, written, world->now);
     return planned > 0 || endpoint->host->run->starved;
@@ -222,9 +223,8 @@ static bool ask_for_events(struct sim_endpoint *endpoint)
 
     while ((subflow = braid_session_subflow_after(endpoint->session, subflow))) {
         struct sim_link *link = braid_subflow_user(subflow);
-        const struct sim_flow *flow = &link->pipe->flows[link->side];
         uint64_t mark = braid_subflow_lowat(subflow) / 2; /* as Linux does */
-        busy |= flow->written > flow->una;
+        busy |= link->busy;
         if (sim_pipe_space(link->pipe, link->side) == 0) {
             sim_pipe_want_write(link->pipe, link->side, UINT64_MAX);
         } else if (braid_subflow_wants_room(subflow) &&

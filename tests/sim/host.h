@@ -43,6 +43,7 @@ struct sim_link {
     unsigned slot;      /* local: of the dialler */
     uint64_t joined_at; /* when it became LIVE; 0: not yet */
     uint64_t sampled_at;
+    bool busy;    /* something was written since a sample showed an empty socket */
     bool blocked; /* by a short write */
     struct sim_timer unblock;
 };
