@@ -11,10 +11,15 @@
 #define PIECES 64
 #define PULLS_MAX 100000u
 /*
- * What the buffers may hold beyond the window of each direction: the chunks that the first and the
- * last byte share with others, on each of 16 subflows.
+ * What the buffers of a session may hold beyond the window of each direction: the chunks that the
+ * first and the last byte share with others.
  */
-#define MEMORY_SLACK (2048u * 1024u)
+#define MEMORY_SLACK (192u * 1024u)
+/*
+ * What a host may hold beyond that, a session: the chunks that its links read into, and what pieces
+ * of the incoming bytes keep of such chunks.
+ */
+#define POOL_SLACK (2048u * 1024u)
 
 static void deadline_passed(void *arg);
 
@@ -328,11 +333,16 @@ static void take_action(struct sim_endpoint *endpoint, const struct braid_action
 static void check_memory(struct sim_endpoint *endpoint)
 {
     struct braid_session_stats stats;
+    size_t used = braid_pool_used(endpoint->host->pool);
+    size_t sessions = endpoint->host->run->pair_count;
 
     braid_session_get_stats(endpoint->session, &stats);
     if (stats.memory > 2 * endpoint->window + MEMORY_SLACK) {
         sim_fail(endpoint->host->world, "side %u: %zu bytes held, windows of %zu", endpoint->side,
                  stats.memory, endpoint->window);
+    }
+    if (used > sessions * (2 * endpoint->window + POOL_SLACK)) {
+        sim_fail(endpoint->host->world, "side %u: the pool holds %zu bytes", endpoint->side, used);
     }
     if (stats.drained != endpoint->app.received || stats.committed != endpoint->app.sent) {
         sim_fail(endpoint->host->world, "side %u: the statistics miscount", endpoint->side);
