@@ -141,9 +141,12 @@ class Process:
         """SIGTERM, and a second one if sessions keep it; then judges it."""
         if self.alive():
             self.signal(signal.SIGTERM)
+            with contextlib.suppress(AssertionError):
+                net.wait_for(lambda: not self.alive() or self.lines('stopping: [1-9]'),
+                             'its end or its sessions', 2)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.1)
-        if self.alive() and self.lines(r'stopping: [1-9]') and not self.lines(r'\bstopped$'):
+                self.process.wait(0.05)
+        if self.alive() and self.lines('stopping: [1-9]') and not self.lines(r'\bstopped$'):
             self.signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(net.DEADLINE)
