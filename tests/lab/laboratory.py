@@ -209,7 +209,7 @@ class Laboratory:
         self.paths = [dataclasses.replace(
             path, index=i, client=f'10.77.{i}.1', server=f'10.77.{i}.2', interface=f'path{i}')
             for i, path in enumerate(paths, 1)]
-        self.congestion_control = congestion_control
+        self._congctl = f' congctl {congestion_control}' if congestion_control else ''
         self._open = []
         try:
             self.client = self._keep(Namespace('client'))
@@ -237,31 +237,41 @@ class Laboratory:
         inherited = {name: _sysctl(name) for name in INHERITED}
         for side in (self.client, self.server):
             side.sysctls({**SYSCTLS, **inherited})
-        suffix = f' congctl {self.congestion_control}' if self.congestion_control else ''
-        for mine, here, there in ((self.client, 1, 2), (self.server, 2, 1)):
-            lines = [f'route replace table local local {route} dev lo proto kernel scope host '
-                     f'src 127.0.0.1{suffix}' for route in ('127.0.0.0/8', '127.0.0.1')]
-            for path in self.paths:
-                i, dev = path.index, path.interface
-                net = f'10.77.{i}'
-                lines += [
-                    f'link set {dev} address 02:00:00:00:{i:02x}:{here:02x}',
-                    f'address add {net}.{here}/24 dev {dev} noprefixroute',
-                    f'link set {dev} up',
-                    # A silent link is silent: it must not show as an address that cannot be resolved.
-                    f'neighbor replace {net}.{there} lladdr 02:00:00:00:{i:02x}:{there:02x} '
-                    f'dev {dev} nud permanent',
-                    f'route add {net}.0/24 dev {dev} src {net}.{here}{suffix}',
-                ]
-            mine.batch(lines)
-        lines = []
+        for side in (self.client, self.server):
+            side.batch([f'route replace table local local {route} dev lo proto kernel scope host '
+                        f'src 127.0.0.1{self._congctl}' for route in ('127.0.0.0/8', '127.0.0.1')])
         for path in self.paths:
             i, dev = path.index, path.interface
-            default = f'default via {path.server} dev {dev} src {path.client}{suffix}'
-            lines += [f'route add {default} metric {i}', f'route add {default} table {i}',
-                      f'rule add from {path.client} lookup {i} priority {100 + i}']
-        self.client.batch(lines)
+            for side, here, there in ((self.client, 1, 2), (self.server, 2, 1)):
+                side.batch([
+                    f'link set {dev} address 02:00:00:00:{i:02x}:{here:02x}',
+                    f'link set {dev} up',
+                    # A silent link is silent: it must not show as an address that does not resolve.
+                    f'neighbor replace 10.77.{i}.{there} lladdr 02:00:00:00:{i:02x}:{there:02x} '
+                    f'dev {dev} nud permanent',
+                ])
+            self.server.batch(self._address(path, path.server))
+            self.client.batch([f'rule add from {path.client} lookup {i} priority {100 + i}'])
+            self.add_address(i)
         self.server.batch([f'address add {SHARED}/32 dev lo'])
+
+    def _address(self, path, address):
+        return [f'address add {address}/24 dev {path.interface} noprefixroute',
+                f'route add 10.77.{path.index}.0/24 dev {path.interface} src {address}'
+                f'{self._congctl}']
+
+    def add_address(self, index):
+        """Gives the client its address on a path, and the routes by it."""
+        path = self.paths[index - 1]
+        default = (f'default via {path.server} dev {path.interface} src {path.client}'
+                   f'{self._congctl}')
+        self.client.batch([*self._address(path, path.client), f'route add {default} metric {index}',
+                           f'route add {default} table {index}'])
+
+    def remove_address(self, index):
+        """Takes it away, as a lost lease does; the kernel removes the routes with it."""
+        path = self.paths[index - 1]
+        self.client.batch([f'address del {path.client}/24 dev {path.interface}'])
 
     def add_client_address(self, index, host):
         """One more address of the client on a path, which leaves by it as well."""
