@@ -5,18 +5,19 @@
 
 #define RATE_UNKNOWN 1250000u /* 10 Mbit/s: what a fresh subflow is taken for */
 #define MEASURE_MIN 50000u    /* microseconds of one rate measurement, or a round trip */
+#define MEASURE_MAX 60000000u /* nobody looked for so long: begin anew */
 
 static void measure_rate(struct braid_estimator *e, uint64_t bytes_acked, int busy, uint64_t now)
 {
     uint64_t elapsed = now - e->rate_start;
     uint64_t measured;
 
-    if (!busy || e->rate_start == 0) {
+    if (!busy || e->rate_start == 0 || elapsed > MEASURE_MAX) {
         e->rate_start = now;
         e->rate_acked = bytes_acked;
         return;
     }
-    if (elapsed < MEASURE_MIN || elapsed < e->rtt || elapsed > 60000000)
+    if (elapsed < MEASURE_MIN || elapsed < e->rtt)
         return;
     measured = (bytes_acked - e->rate_acked) * 1000000 / elapsed;
     e->rate = e->rate == 0 ? measured : (3 * e->rate + measured) / 4;

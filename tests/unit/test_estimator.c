@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/estimator.h"
+#include "core/session.h"
+#include "suite.h"
+
+static struct braid_sample sample;
+
+static void reset_sample(void)
+{
+    sample = (struct braid_sample){
+        .rtt = 20000, .rttvar = 2000, .min_rtt = 18000, .cwnd = 10, .mss = 1000};
+}
+
+START_TEST(test_unknown)
+{
+    struct braid_estimator e = {0};
+
+    ck_assert_uint_gt(braid_estimator_rate(&e), 0);
+    ck_assert_uint_gt(braid_estimator_arrival(&e, 0, 1000000), 0);
+}
+END_TEST
+
+START_TEST(test_first_guess_is_the_window)
+{
+    struct braid_estimator e = {0};
+
+    reset_sample();
+    braid_estimator_sample(&e, &sample, 0, 1000);
+    ck_assert_uint_eq(braid_estimator_rate(&e), 500000);
+    ck_assert_uint_eq(e.rtt, 20000);
+    ck_assert_uint_eq(e.min_rtt, 18000);
+    ck_assert_uint_eq(braid_estimator_arrival(&e, 250000, 250000), 1000000 + 9000);
+}
+END_TEST
+
+/* Sends `rate` bytes a second for some milliseconds, busy or not. */
+static void run(struct braid_estimator *e, uint64_t *now, uint64_t rate, int milliseconds, int busy)
+{
+    for (int i = 0; i < milliseconds; i += 10) {
+        *now += 10000;
+        sample.bytes_acked += rate / 100;
+        sample.delivered += rate / 100 / 1000;
+        braid_estimator_sample(e, &sample, busy, *now);
+    }
+}
+
+START_TEST(test_measures_the_rate)
+{
+    struct braid_estimator e = {0};
+    uint64_t now = 1000000;
+
+    reset_sample();
+    run(&e, &now, 5000000, 2000, 1);
+    ck_assert_uint_ge(braid_estimator_rate(&e), 4900000);
+    ck_assert_uint_le(braid_estimator_rate(&e), 5100000);
+    run(&e, &now, 1000000, 2000, 1);
+    ck_assert_uint_ge(braid_estimator_rate(&e), 980000);
+    ck_assert_uint_le(braid_estimator_rate(&e), 1050000);
+}
+END_TEST
+
+/* Little was sent because there was little to send: that says nothing about the path. */
+START_TEST(test_idle_does_not_count)
+{
+    struct braid_estimator e = {0};
+    uint64_t now = 1000000, before;
+
+    reset_sample();
+    run(&e, &now, 5000000, 2000, 1);
+    before = braid_estimator_rate(&e);
+    run(&e, &now, 1000, 5000, 0);
+    ck_assert_uint_eq(braid_estimator_rate(&e), before);
+    run(&e, &now, 5000000, 1000, 1);
+    ck_assert_uint_ge(braid_estimator_rate(&e), 4900000);
+}
+END_TEST
+
+/* After a minute without a look, measuring begins anew, and does begin. */
+START_TEST(test_after_a_long_silence)
+{
+    struct braid_estimator e = {0};
+    uint64_t now = 1000000;
+
+    reset_sample();
+    run(&e, &now, 5000000, 2000, 1);
+    now += 90000000;
+    run(&e, &now, 1000000, 3000, 1);
+    ck_assert_uint_ge(braid_estimator_rate(&e), 900000);
+    ck_assert_uint_le(braid_estimator_rate(&e), 1100000);
+}
+END_TEST
+
+START_TEST(test_tells_what_moved)
+{
+    struct braid_estimator e = {0};
+
+    reset_sample();
+    ck_assert(!braid_estimator_sample(&e, &sample, 1, 1000));
+    sample.delivered = 1;
+    ck_assert(braid_estimator_sample(&e, &sample, 1, 2000));
+    ck_assert(!braid_estimator_sample(&e, &sample, 1, 3000));
+    sample.bytes_acked = 1;
+    ck_assert(braid_estimator_sample(&e, &sample, 1, 4000));
+    ck_assert(!braid_estimator_sample(&e, &sample, 1, 5000));
+}
+END_TEST
+
+START_TEST(test_round_trips)
+{
+    struct braid_estimator e = {0};
+
+    braid_estimator_round_trip(&e, 8000);
+    ck_assert_uint_eq(e.rtt, 8000);
+    ck_assert_uint_eq(e.min_rtt, 8000);
+    braid_estimator_round_trip(&e, 16000);
+    ck_assert_uint_eq(e.rtt, 9000);
+    ck_assert_uint_eq(e.min_rtt, 8000);
+    braid_estimator_round_trip(&e, 1000);
+    ck_assert_uint_eq(e.rtt, 8000);
+    ck_assert_uint_eq(e.min_rtt, 1000);
+}
+END_TEST
+
+int main(void)
+{
+    const struct suite_test tests[] = {
+        {test_unknown, 0},
+        {test_first_guess_is_the_window, 0},
+        {test_measures_the_rate, 0},
+        {test_idle_does_not_count, 0},
+        {test_after_a_long_silence, 0},
+        {test_tells_what_moved, 0},
+        {test_round_trips, 0},
+    };
+
+    return SUITE_RUN("estimator", tests);
+}
