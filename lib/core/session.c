@@ -113,6 +113,10 @@ void braid_session_end(struct braid_session *session, int error)
     session->error = error;
     while (session->subflows != NULL)
         braid_subflow_end(session->subflows, BRAID_OK);
+    if (error == BRAID_OK && session->config.role == BRAID_LOCAL && !session->answered) {
+        session->answered = true; /* the news is on a slower subflow than the end that proves it */
+        braid_session_act(session, BRAID_ACTION_RESULT);
+    }
     braid_timers_clear(&session->deadlines);
     braid_sendbuf_clear(&session->sendbuf);
     braid_ranges_clear(&session->again, session->pool);
