@@ -287,9 +287,13 @@ static const char *illegal(const struct sim_endpoint *endpoint, const struct bra
     case BRAID_ACTION_ESTABLISHED:
         return endpoint->established ? "ESTABLISHED twice" : NULL;
     case BRAID_ACTION_RESULT:
-        return endpoint->side == 1    ? "RESULT at the remote end"
-               : endpoint->had_result ? "RESULT twice"
-                                      : NULL;
+        if (endpoint->side == 1) {
+            return "RESULT at the remote end";
+        }
+        if (action->error != endpoint->host->run->scenario->apps[1].answer) {
+            return "a RESULT that nobody gave";
+        }
+        return endpoint->had_result ? "RESULT twice" : NULL;
     case BRAID_ACTION_READABLE:
         return endpoint->eof ? "READABLE after EOF" : NULL;
     case BRAID_ACTION_WRITABLE:

@@ -200,6 +200,7 @@ void sim_run(const struct sim_scenario *scenario, uint64_t seed, FILE *trace,
     run->counters.virtual_time = run->ended;
     sim_counters_add(counters, &run->counters);
     result->failed = run->world.failed;
+    result->longest_gap = run->longest_gap;
     result->hash = run->world.hash;
     memcpy(result->failure, run->world.failure, sizeof(result->failure));
     sim_world_clear(&run->world);

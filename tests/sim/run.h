@@ -63,6 +63,7 @@ struct sim_run {
     bool restarted;
     bool starved; /* memory was short somewhere */
     uint64_t first_byte;
+    uint64_t longest_gap;
     uint64_t ended;     /* when the last session closed */
     uint64_t last_lost; /* when a subflow died the last time */
     struct sim_counters counters;
@@ -71,7 +72,8 @@ struct sim_run {
 struct sim_result {
     bool failed;
     char failure[256];
-    uint64_t hash; /* of the timeline */
+    uint64_t hash;        /* of the timeline */
+    uint64_t longest_gap; /* at the first session's receiving applications */
 };
 
 /* Runs a scenario; trace may be NULL. What it did is added to counters. */

@@ -290,7 +290,7 @@ const struct sim_scenario sim_scenarios[] = {
         .name = what, .paths = {PATH(50, 10, 50), PATH(50, 10, 50)}, .subflows = 2, .first = 2,    \
         .apps = {__VA_ARGS__},                                                                     \
         .faults = {{.kind = hole, .target = 1, .at = 300 * SIM_MS, .lasts = 100 * SIM_SECOND}},    \
-        .budget = 5 * SIM_SECOND, .max_gap = 1500 * SIM_MS                                         \
+        .budget = 5 * SIM_SECOND, .max_gap = SIM_SECOND                                            \
     }
     HOLED("hole-up", SIM_FAULT_HOLE, {.total = 12 * MB}),
     HOLED("hole-down", SIM_FAULT_HOLE, {0}, {.total = 12 * MB}),
@@ -324,7 +324,7 @@ const struct sim_scenario sim_scenarios[] = {
                 {.kind = SIM_FAULT_HOLE, .target = 1, .at = 1200 * SIM_MS, .lasts = 400 * SIM_MS},
                 {.kind = SIM_FAULT_HOLE, .target = 1, .at = 2200 * SIM_MS, .lasts = 400 * SIM_MS}},
      .budget = 5 * SIM_SECOND,
-     .max_gap = 1500 * SIM_MS},
+     .max_gap = SIM_SECOND},
     {.name = "stall-200-ms",
      .paths = {GOOD},
      .subflows = 4,

@@ -100,8 +100,9 @@ static int run_one(const struct options *options)
     }
     sim_run(scenario, options->seed, options->trace ? stdout : NULL, &result, &counters);
     sim_counters_print(&counters, stdout);
-    printf("ended at %.6f s of %.1f s allowed, timeline %016" PRIx64 "\n",
-           (double)counters.virtual_time / 1e6, (double)scenario->budget / 1e6, result.hash);
+    printf("ended at %.6f s of %.1f s allowed, longest gap %.6f s, timeline %016" PRIx64 "\n",
+           (double)counters.virtual_time / 1e6, (double)scenario->budget / 1e6,
+           (double)result.longest_gap / 1e6, result.hash);
     printf("%s%s\n", result.failed ? "FAIL " : "passed", result.failed ? result.failure : "");
     return result.failed;
 }

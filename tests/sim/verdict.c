@@ -95,6 +95,10 @@ static void judge_end(struct sim_run *run, const struct sim_pair *pair, unsigned
     if (e->error == BRAID_OK && !complete(e) && !pair->aborted[side]) {
         sim_fail(world, "the %s end closed in order before it was complete", side_name(side));
     }
+    if (e->error == BRAID_OK && (!e->established || (side == 0 && !e->had_result))) {
+        sim_fail(world, "the %s end closed in order and never heard of the %s", side_name(side),
+                 e->established ? "target" : "peer");
+    }
     run->counters.ends[e->error < SIM_ENDS ? e->error : 0]++;
     bool told_late = e->error == BRAID_ERR_GRACE && was_alone(run, e) && complete(e) && other &&
                      other->closed && other->error == BRAID_OK && run->last_lost > 0;
@@ -145,6 +149,10 @@ static void judge_pair(struct sim_run *run, const struct sim_pair *pair)
 static void judge_gap(struct sim_run *run, const struct sim_endpoint *e)
 {
     uint64_t most = run->scenario->max_gap;
+
+    if (run->longest_gap < e->app.longest_gap) {
+        run->longest_gap = e->app.longest_gap;
+    }
 
     if (most && e->app.longest_gap > most) {
         sim_fail(&run->world, "the %s application waited %llu us for the next byte, not %llu",
