@@ -217,8 +217,8 @@ void braid_resolver_forget(struct braid_resolver *resolver)
 {
     struct braid_name *name;
 
-    LIST_FOREACH (name, &resolver->names, link)
-        name->expires = 0;
+    LIST_FOREACH(name, &resolver->names, link)
+    name->expires = 0;
 }
 
 void braid_resolver_clear(struct braid_resolver *resolver)

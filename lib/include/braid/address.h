@@ -31,8 +31,8 @@ struct braid_address;
  * @param why  when not NULL and the result is NULL: set to a static string that says what is wrong
  * @return a new address for braid_address_free(), or NULL (malformed, or out of memory)
  */
-BRAID_EXPORT struct braid_address *braid_address_new(const char *text, const char **why)
-    BRAID_MUST_CHECK;
+BRAID_EXPORT struct braid_address *braid_address_new(const char *text,
+                                                     const char **why) BRAID_MUST_CHECK;
 
 /** Frees an address; NULL is allowed. */
 BRAID_EXPORT void braid_address_free(struct braid_address *address);
@@ -54,8 +54,8 @@ BRAID_EXPORT bool braid_address_is_loopback(const struct braid_address *address)
  * @param backlog as for listen(2)
  * @return a descriptor that the caller owns, or -1 with errno set
  */
-BRAID_EXPORT int braid_address_listen(const struct braid_address *address, int backlog)
-    BRAID_MUST_CHECK;
+BRAID_EXPORT int braid_address_listen(const struct braid_address *address,
+                                      int backlog) BRAID_MUST_CHECK;
 
 /**
  * Writes a socket address as "192.0.2.1:80", "[::1]:80" or "unix:/path" ("unix:" when unnamed).

@@ -66,7 +66,8 @@ BRAID_EXPORT void braid_context_free(struct braid_context *context);
 BRAID_EXPORT void braid_context_set_log_cb(struct braid_context *context, braid_log_cb cb,
                                            void *arg);
 
-/** Bytes of memory that the context's sessions and buffers hold now, the pool's reserve included. */
+/** Bytes of memory that the context's sessions and buffers hold now, the pool's reserve included.
+ */
 BRAID_EXPORT size_t braid_context_get_memory(const struct braid_context *context);
 
 #ifdef __cplusplus

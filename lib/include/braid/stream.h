@@ -28,9 +28,9 @@ struct braid_stream;
 /** What an event callback is told; several may come in one call. */
 enum braid_stream_event {
     BRAID_EVENT_CONNECTED = 0x01, /**< connecting side: the remote endpoint reached the target */
-    BRAID_EVENT_EOF = 0x02,       /**< the peer's half is finished and everything of it was drained */
-    BRAID_EVENT_CLOSED = 0x04,    /**< both halves are finished and acknowledged */
-    BRAID_EVENT_ERROR = 0x08      /**< the stream is broken; braid_stream_get_error() says why */
+    BRAID_EVENT_EOF = 0x02,    /**< the peer's half is finished and everything of it was drained */
+    BRAID_EVENT_CLOSED = 0x04, /**< both halves are finished and acknowledged */
+    BRAID_EVENT_ERROR = 0x08   /**< the stream is broken; braid_stream_get_error() says why */
 };
 
 /** Bytes can be peeked (readcb), or reserved again after there was no room (writecb). */
@@ -81,8 +81,8 @@ BRAID_EXPORT void braid_stream_answer(struct braid_stream *stream, int error);
  * @return how many pieces; 0 when the stream has no room now (writecb tells when it has again),
  *         or no more bytes are accepted (shut down, broken)
  */
-BRAID_EXPORT int braid_stream_reserve(struct braid_stream *stream, struct iovec *v, int max)
-    BRAID_MUST_CHECK;
+BRAID_EXPORT int braid_stream_reserve(struct braid_stream *stream, struct iovec *v,
+                                      int max) BRAID_MUST_CHECK;
 
 /** Sends the first n bytes of what was reserved; 0 gives all of it back. */
 BRAID_EXPORT void braid_stream_commit(struct braid_stream *stream, size_t n);
@@ -94,8 +94,8 @@ BRAID_EXPORT void braid_stream_commit(struct braid_stream *stream, size_t n);
  * @param max of v
  * @return how many pieces; 0: nothing now
  */
-BRAID_EXPORT int braid_stream_peek(struct braid_stream *stream, struct iovec *v, int max)
-    BRAID_MUST_CHECK;
+BRAID_EXPORT int braid_stream_peek(struct braid_stream *stream, struct iovec *v,
+                                   int max) BRAID_MUST_CHECK;
 
 /** Takes n bytes of what was peeked off the stream, which opens the window for as many. */
 BRAID_EXPORT void braid_stream_drain(struct braid_stream *stream, size_t n);
@@ -111,29 +111,29 @@ BRAID_EXPORT int braid_stream_get_error(const struct braid_stream *stream);
 
 /** One subflow as it stands; a snapshot. */
 struct braid_subflow_info {
-    unsigned index;           /**< unique in the stream, never used again */
-    unsigned path;            /**< connecting side: index of the address it was dialled to */
-    const char *state;        /**< "dialling", "hello", "active", "suspect", "stale"; static */
-    uint64_t bytes_sent;      /**< stream bytes handed to it, repeats included */
-    uint64_t bytes_received;  /**< stream bytes that arrived on it, repeats included */
-    uint64_t bytes_resent;    /**< of bytes_sent: what had been sent elsewhere before */
-    uint32_t rtt;             /**< smoothed round trip, microseconds; 0: not known yet */
-    uint64_t rate;            /**< bytes a second while busy; 0: not known yet */
+    unsigned index;          /**< unique in the stream, never used again */
+    unsigned path;           /**< connecting side: index of the address it was dialled to */
+    const char *state;       /**< "dialling", "hello", "active", "suspect", "stale"; static */
+    uint64_t bytes_sent;     /**< stream bytes handed to it, repeats included */
+    uint64_t bytes_received; /**< stream bytes that arrived on it, repeats included */
+    uint64_t bytes_resent;   /**< of bytes_sent: what had been sent elsewhere before */
+    uint32_t rtt;            /**< smoothed round trip, microseconds; 0: not known yet */
+    uint64_t rate;           /**< bytes a second while busy; 0: not known yet */
     struct sockaddr_storage local;
     struct sockaddr_storage peer;
 };
 
 /** A stream as it stands; a snapshot. */
 struct braid_stream_info {
-    uint64_t id;              /**< the session's */
-    uint64_t bytes_sent;      /**< accepted from the application */
-    uint64_t bytes_received;  /**< drained by the application */
-    uint64_t bytes_resent;    /**< sent again on another subflow, dead subflows' included */
-    uint64_t backlog;         /**< accepted and not acknowledged by the peer */
-    uint64_t unread;          /**< arrived and not drained */
-    unsigned subflows;        /**< alive now */
-    unsigned subflows_lost;   /**< died so far */
-    bool established;         /**< the peer has answered */
+    uint64_t id;             /**< the session's */
+    uint64_t bytes_sent;     /**< accepted from the application */
+    uint64_t bytes_received; /**< drained by the application */
+    uint64_t bytes_resent;   /**< sent again on another subflow, dead subflows' included */
+    uint64_t backlog;        /**< accepted and not acknowledged by the peer */
+    uint64_t unread;         /**< arrived and not drained */
+    unsigned subflows;       /**< alive now */
+    unsigned subflows_lost;  /**< died so far */
+    bool established;        /**< the peer has answered */
 };
 
 /** Fills in info. */
