@@ -2,6 +2,7 @@
 """How each case of bench/paths is measured. A measurement that fails is a note, not a number."""
 
 import concurrent.futures
+import contextlib
 import itertools
 import statistics
 import sys
@@ -10,8 +11,9 @@ import threading
 from contestants import Failure
 from figures import Bar, Figure
 from laboratory import LaboratoryError
-from path_cases import CASES, rate_of
-from path_rig import Rig, every
+from path_cases import rate_of
+from path_rig import MIDDLE, TARGET, Rig, every
+from path_trace import Trace
 
 DATA = {"down": "ba", "up": "ab"}  # the lane that a direction's bytes take
 AGAINST = {"down": "ab", "up": "ba"}
@@ -84,18 +86,27 @@ class Measure:
 
     # ---- one transfer ----
 
+    def traced(self, rig, relay, case, way):
+        """A trace of what goes on within the "with", if one is wanted."""
+        if self.given.trace is None:
+            return contextlib.nullcontext()
+        title = f"{case.key} {way}, {relay.name}, run {self.run + 1}"
+        ports = (MIDDLE, TARGET)
+        return Trace(self.given.trace, self._lock, rig, title, DATA[way], ports)
+
     def transfer(self, rig, relay, case, way, size=None, events=(), stop=None):
         """Runs one transfer with (seconds, function) events; result, with its goodput."""
         size = size or case.size
         sizes = {way: size, "up" if way == "down" else "down": case.back}
         before = rig.wire()
-        job = rig.bulk(relay, stop=stop, **sizes)
-        for seconds, function in events:
-            if not job.at(seconds):
-                raise Failure(f"over before {seconds:g} s")
-            function()
-        ideal = size * 8 / max(rate_of(path) for path in case.paths)
-        result = job.result(max(30, 8 * ideal))
+        with self.traced(rig, relay, case, way):
+            job = rig.bulk(relay, stop=stop, **sizes)
+            for seconds, function in events:
+                if not job.at(seconds):
+                    raise Failure(f"over before {seconds:g} s")
+                function()
+            ideal = size * 8 / max(rate_of(path) for path in case.paths)
+            result = job.result(max(30, 8 * ideal))
         receiver = first_of(result, way)
         result["goodput"] = receiver["bytes"] * 8 / result["seconds"]
         rig.settle()
@@ -161,7 +172,7 @@ class Measure:
     def contest(self, case, names):
         """Both directions of one case, each contestant, in one laboratory."""
         def ways(rig, relay):
-            for way in self.directions():
+            for way in self.directions() * case.repeat:
                 self.guarded(case, f"{relay.name} {way}", self.goodput, rig, relay, case, way)
 
         with self.rig(case) as rig:
@@ -184,7 +195,7 @@ class Measure:
                     relay = rig.relay("tcp", path=i)
                     size = int(min(case.size, 2 * rate_of(path) / 8))
                     if "loss" in path.more:
-                        size //= 10
+                        size //= 4
                     result = self.guarded(
                         case, f"tcp, path {i}", self.transfer, rig, relay, case, way, size
                     )
@@ -207,7 +218,7 @@ class Measure:
         def measure(rig, relay):
             size = case.size // case.subflows if policed else case.size
             for way in self.directions():
-                for _ in range(3 if case.size <= 1_000_000 else 1):
+                for _ in range(case.repeat):
                     goodput = self.transfer(rig, relay, case, way, size)["goodput"]
                     for one in sharing:
                         self.add(self.row(one, way), "tcp", goodput / one.sum())
@@ -403,5 +414,3 @@ class Measure:
             progress(", ".join(sorted({case.group or case.key for case in together})))
             self.parallel(together)
 
-
-ALL = CASES

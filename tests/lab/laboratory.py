@@ -319,7 +319,8 @@ def program():
             return place
     directory = tempfile.TemporaryDirectory(prefix='braid-lab-')  # pylint: disable=consider-using-with
     path = os.path.join(directory.name, 'linkemu')
-    sources = [os.path.join(HERE, name) for name in os.listdir(HERE) if name.endswith('.c')]
+    sources = [os.path.join(HERE, name) for name in os.listdir(HERE)
+               if name.endswith('.c') and not name.startswith('test_')]
     subprocess.run([*os.environ.get('CC', 'cc').split(), '-std=c11', '-D_GNU_SOURCE', '-O2', '-o',
                     path, *sources], check=True)
     program.directory = directory  # until this process ends

@@ -20,8 +20,8 @@
 #include "control.h"
 #include "link.h"
 
-/* Frames are delivered on this grid, so that those of all links share a wake-up. */
-static const uint64_t GRID = 50000;
+/* Frames are delivered on this grid (ns), so that those of all links share a wake-up. */
+static const uint64_t GRID = 100000;
 
 enum { LINE_SIZE = 4096, EVENTS = 64, TIMER_SLACK = 1 };
 
