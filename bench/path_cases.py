@@ -54,7 +54,8 @@ class Case:
 def _selftest(age, number, rates, delays, limits):
     r1, r2 = rates
     d1, d2 = delays
-    most = 1000 * SELFTEST_SIZE * 8 * 10 / ((r1 + r2) * MB * 9) + 400 + 50  # ms, the selftest's own
+    # ms, the selftest's own
+    most = 1000 * SELFTEST_SIZE * 8 * 10 / ((r1 + r2) * MB * 9) + 400 + 50
     ratio = SELFTEST_SIZE * 8 / (most / 1000) / ((r1 + r2) * MB)
     words = f", {limits[0]}/{limits[1]} frames" if age == "new" else ""
     return Case(
@@ -69,7 +70,13 @@ def _selftest(age, number, rates, delays, limits):
     )
 
 
-OLD = (((10, 10), (0, 0)), ((10, 10), (1, 50)), ((30, 10), (0, 0)), ((30, 10), (1, 50)), ((30, 10), (50, 1)))
+OLD = (
+    ((10, 10), (0, 0)),
+    ((10, 10), (1, 50)),
+    ((30, 10), (0, 0)),
+    ((30, 10), (1, 50)),
+    ((30, 10), (50, 1)),
+)
 NEW = (
     ((10, 10), (0, 0), (20, 20)),
     ((10, 10), (1, 25), (20, 50)),
@@ -117,7 +124,14 @@ CASES = [
         30 * MB,
         (Bar(0.91),),
     ),
-    Case("sum-4", "4 × (50, 10, 60), 60 MB", "bulk", (link(50, 10, 60),) * 4, 60 * MB, (Bar(0.91),)),
+    Case(
+        "sum-4",
+        "4 × (50, 10, 60), 60 MB",
+        "bulk",
+        (link(50, 10, 60),) * 4,
+        60 * MB,
+        (Bar(0.91),),
+    ),
     *(_selftest("old", i, rates, delays, (1000, 1000)) for i, (rates, delays) in enumerate(OLD, 1)),
     *(_selftest("new", i, *rest) for i, rest in enumerate(NEW, 1)),
     Case(
@@ -151,8 +165,14 @@ CASES = [
         100 * MB,
         (Bar(0.98, "tcp"), Bar(0.92)),
     ),
-    Case("silent", "path 2 of 2 × (100, 5, 50) silent from 3 s to 8 s, 160 MB", "silent", TWO, 160 * MB),
-    Case("reset", "path 2 of 2 × (100, 5, 50) reset at 3 s, 100 MB", "reset", TWO, 100 * MB),
+    Case(
+        "silent",
+        "path 2 of 2 × (100, 5, 50) silent from 3 s to 8 s, 160 MB",
+        "silent",
+        TWO,
+        160 * MB,
+    ),
+    Case("reset", "path 2 of 2 × (100, 5, 50) reset at 3 s", "reset", TWO, 100 * MB),
     Case(
         "first-silent",
         "path 1 of (100, 5, 50) + (5, 100, 100) silent at 3 s",
@@ -160,11 +180,46 @@ CASES = [
         (FAST, link(5, 100, 100)),
         160 * MB,
     ),
-    Case("hole-data", "path 2 of 2 × (100, 5, 50) loses what goes with the data", "hole", TWO, 100 * MB),
-    Case("hole-acks", "path 2 of 2 × (100, 5, 50) loses what goes against it", "hole", TWO, 100 * MB),
-    Case("pause", "2 × (100, 5, 50), path 2 pauses 200 ms every 5 s, 120 MB", "pause", TWO, 120 * MB),
-    Case("outage", "2 × (20, 10, 50) both down for {outage:g} s", "outage", (link(20, 10), link(20, 10)), 10 * MB),
-    Case("echo-idle", "echo of 64 B, (100, 5, 50) + (20, 25, 100), idle", "echo_idle", (FAST, link(20, 25, 100))),
-    Case("echo-bulk", "echo of 64 B beside a bulk session, 2 × (100, 5, 50)", "echo_bulk", TWO, 100 * MB),
+    Case(
+        "hole-data",
+        "path 2 of 2 × (100, 5, 50) loses what goes with the data",
+        "hole",
+        TWO,
+        100 * MB,
+    ),
+    Case(
+        "hole-acks",
+        "path 2 of 2 × (100, 5, 50) loses what goes against the data",
+        "hole",
+        TWO,
+        100 * MB,
+    ),
+    Case(
+        "pause",
+        "2 × (100, 5, 50), path 2 pauses 200 ms every 5 s, 120 MB",
+        "pause",
+        TWO,
+        120 * MB,
+    ),
+    Case(
+        "outage",
+        "2 × (20, 10, 50) both down for {outage:g} s",
+        "outage",
+        (link(20, 10), link(20, 10)),
+        10 * MB,
+    ),
+    Case(
+        "echo-idle",
+        "echo of 64 B, (100, 5, 50) + (20, 25, 100), idle",
+        "echo_idle",
+        (FAST, link(20, 25, 100)),
+    ),
+    Case(
+        "echo-bulk",
+        "echo of 64 B beside a bulk session, 2 × (100, 5, 50)",
+        "echo_bulk",
+        TWO,
+        100 * MB,
+    ),
     Case("first-dead", "first path dead at start: connect to first byte", "first_dead", TWO),
 ]

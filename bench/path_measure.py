@@ -60,12 +60,14 @@ class Measure:
         if self.given.cc != "cubic":
             bars = ()
         with self._lock:
-            return self.figures.setdefault(key, Figure(key, title, unit, digits, higher, tuple(bars)))
+            fresh = Figure(key, title, unit, digits, higher, tuple(bars))
+            return self.figures.setdefault(key, fresh)
 
     def add(self, figure, name, value):
         with self._lock:
             figure.add(name, value)
-        self.say(f"run {self.run + 1}: {figure.key}, {name}: {value:.{figure.digits}f} {figure.unit}")
+        text = f"{value:.{figure.digits}f} {figure.unit}"
+        self.say(f"run {self.run + 1}: {figure.key}, {name}: {text}")
 
     def names(self, *wanted):
         return [name for name in wanted if name not in self.missing and name in self.given.who]
@@ -210,7 +212,8 @@ class Measure:
         if not self.names("tcp"):
             return
         # The same fast path for all cases of the matrix: measured once a run, and shared.
-        sharing = [one for one in self.given.cases if one.group and one.group == case.group] or [case]
+        sharing = [one for one in self.given.cases if case.group and one.group == case.group]
+        sharing = sharing or [case]
         if sharing[0] is not case:
             return
         policed = "police" in case.paths[0].more
@@ -239,8 +242,14 @@ class Measure:
         cells.sort(key=lambda cell: cell[0].kind != "outage")
         waiting = sum(1 for cell in cells if cell[0].kind == "outage")
         with concurrent.futures.ThreadPoolExecutor(self.given.jobs + waiting) as pool:
-            for job in [pool.submit(self.guarded, *cell) for cell in cells]:
-                job.result()
+            jobs = [pool.submit(self.guarded, *cell) for cell in cells]
+            try:
+                for job in jobs:
+                    job.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                Rig.close_all()
+                raise
 
     def selftest(self, case, way, name):
         with self.rig(case) as rig:
@@ -365,7 +374,10 @@ class Measure:
     def echo_bulk(self, case):
         latency = self.figure(case.key, case.title + ", p50", "ms", 2, False, (Bar(0.6, "tcp"),))
         share = self.figure(
-            "echo-bulk-rate", "the bulk session's goodput beside it", "of alone", 3, True, (Bar(0.97),)
+            "echo-bulk-rate",
+            "the bulk session's goodput beside it",
+            "of alone",
+            bars=(Bar(0.97),),
         )
 
         def measure(rig, relay):

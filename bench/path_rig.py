@@ -36,7 +36,7 @@ def listens(pid, port):
 
 
 class Relay:
-    """Two endpoints, one in each namespace, between ENTRY at the client and TARGET at the server."""
+    """Two endpoints, one in each namespace: from ENTRY at the client to TARGET at the server."""
 
     name = ""
 
@@ -207,16 +207,15 @@ class Plain(Relay):
 class Job:
     """A running client; its result once it has ended."""
 
-    def __init__(self, rig, command, address, request, relay):
+    def __init__(self, rig, relay, request):
         self.rig = rig
         self.relay = relay
         self.id = request["id"]
-        self.bulk = command == "bulk"
+        self.bulk = request["mode"] == "bulk"
         self.request = request
+        args = [*TRAFFIC, request["mode"], rig.directory, relay.address(), json.dumps(request)]
         self.process = Process(
-            [*rig.lab.client.prefix, *TRAFFIC, command, rig.directory, address, json.dumps(request)],
-            rig.file("client.log"),
-            stdout=subprocess.PIPE,
+            [*rig.lab.client.prefix, *args], rig.file("client.log"), stdout=subprocess.PIPE
         )
         rig.jobs.append(self)
         line = self.process.popen.stdout.readline().split()
@@ -281,6 +280,7 @@ class Rig:
 
     kinds = {kind.name: kind for kind in (Plain, Mptcp, Braid)}
     _numbers = itertools.count(1)
+    _open = set()
 
     def __init__(self, paths, congestion_control, seed=1):
         self.directory = tempfile.mkdtemp(prefix="braid-paths-")
@@ -288,6 +288,7 @@ class Rig:
         self.relays = []
         self.lab = None
         self._more = {}
+        self._open.add(self)
         try:
             self.lab = laboratory.Laboratory(paths, congestion_control, seed)
             self.server = Process(
@@ -328,13 +329,15 @@ class Rig:
 
     def bulk(self, relay, down=0, up=0, stop=None):
         """Starts a transfer."""
-        request = {"id": str(next(self._numbers)), "mode": "bulk", "down": down, "up": up, "stop": stop}
-        return Job(self, "bulk", relay.address(), request, relay)
+        request = {"id": str(next(self._numbers)), "mode": "bulk"}
+        request.update(down=down, up=up, stop=stop)
+        return Job(self, relay, request)
 
     def echo(self, relay, seconds, count=1 << 30):
         """Starts round trips."""
-        request = {"id": str(next(self._numbers)), "mode": "echo", "seconds": seconds, "count": count}
-        return Job(self, "echo", relay.address(), request, relay)
+        request = {"id": str(next(self._numbers)), "mode": "echo"}
+        request.update(seconds=seconds, count=count)
+        return Job(self, relay, request)
 
     def wire(self):
         """Frames and bytes delivered so far: {"ab": (frames, bytes), "ba": ...} of all links."""
@@ -371,6 +374,7 @@ class Rig:
         return len(re.findall(r"\n", out))
 
     def close(self):
+        self._open.discard(self)
         for thing in [*reversed(self.jobs), *reversed(self.relays)]:
             thing.stop()
         self.jobs = []
@@ -378,6 +382,12 @@ class Rig:
         if self.lab is not None:
             self.lab.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    @classmethod
+    def close_all(cls):
+        """Those of all threads: what waits there for something fails."""
+        for rig in list(cls._open):
+            rig.close()
 
     def __enter__(self):
         return self

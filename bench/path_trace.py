@@ -73,6 +73,7 @@ class Trace:
         for path in lab.paths:
             one, then = (both[str(path.index)][self.way] for both in (stats, before[1]))
             rate = (one["out_bytes"] - then["out_bytes"]) * 8 / (now - before[0]) / 1e6
-            link = [f"{now - self._begin:.3f}", str(path.index), f"{rate:.1f}", str(one["queued_bytes"])]
+            link = [f"{now - self._begin:.3f}", str(path.index), f"{rate:.1f}"]
+            link.append(str(one["queued_bytes"]))
             for fields in sending.get(path.index) or [{}]:
                 self.lines.append("\t".join(link + [fields.get(name, "-") for name in FIELDS]))

@@ -113,7 +113,8 @@ def test_two_paths_share_the_bytes(two, way):
 
 
 def test_a_slow_path_adds_and_does_not_hinder(laboratories, world):
-    paths = Paths(laboratories([Path('40mbit', '5ms', '50ms'), Path('2mbit', '50ms', '200ms')]), world)
+    links = [Path('40mbit', '5ms', '50ms'), Path('2mbit', '50ms', '200ms')]
+    paths = Paths(laboratories(links), world)
     transfer = paths.transfer()
     transfer.wait_more(8 << 20)
     transfer.finish()

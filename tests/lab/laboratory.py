@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Two network namespaces, client and server, joined by emulated links.
 
@@ -10,16 +11,22 @@ the server's. Either side reaches an address of the other by the path that it be
 has 10.77.0.1 as well, which every path leads to, the first by default. On the client a socket bound
 to a source address, or to an interface, leaves by that path.
 
+By hand, with commands for the emulator (linkemu --help) on standard input:
+
+    tests/lab/laboratory.py --cc cubic 100mbit,5ms,50ms '20mbit,25ms,100ms,loss 1%'
+
 Nothing outlives this process, however it ends: the namespaces live as long as one process each,
 which waits for the end of its standard input, and the interfaces as long as the emulator, likewise.
 """
 
+import argparse
 import ctypes
 import dataclasses
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 
@@ -317,7 +324,8 @@ def program():
     for place in places + _built:
         if place and os.access(place, os.X_OK):
             return place
-    directory = tempfile.TemporaryDirectory(prefix='braid-lab-')  # pylint: disable=consider-using-with
+    # pylint: disable-next=consider-using-with
+    directory = tempfile.TemporaryDirectory(prefix='braid-lab-')
     path = os.path.join(directory.name, 'linkemu')
     sources = [os.path.join(HERE, name) for name in os.listdir(HERE)
                if name.endswith('.c') and not name.startswith('test_')]
@@ -347,3 +355,31 @@ def why_not():
     finally:
         probe.close()
     return None
+
+
+def main():
+    """A laboratory for the terminal."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--cc', metavar='NAME', help='congestion control, of all connections')
+    parser.add_argument('paths', nargs='+', metavar='RATE,DELAY,QUEUE[,MORE]')
+    given = parser.parse_args()
+    try:
+        paths = [Path(*words.split(',', 3)) for words in given.paths]
+        with Laboratory(paths, given.cc) as lab:
+            for side in (lab.client, lab.server):
+                print(f'{side.name}: {" ".join(side.prefix)} COMMAND')
+            for path in lab.paths:
+                print(f'path {path.index}: {path.client} to {path.server}, {path.settings()}')
+            for line in sys.stdin:
+                try:
+                    print(lab.emulator.command(line.strip()))
+                except LaboratoryError as error:
+                    print(error)
+    except LaboratoryError as error:
+        sys.exit(f'laboratory: {error}')
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == '__main__':
+    main()
