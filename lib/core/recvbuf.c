@@ -9,6 +9,9 @@
 /* Below this a copy is cheaper than holding on to the chunk that the bytes came in. */
 #define COPY_BELOW 4096u
 
+/* Below this a piece is joined to the one before it; any chunk has room for one. */
+#define JOIN_BELOW 1024u
+
 /* Once this much waits, everything is copied: a slow reader must not pin half-empty chunks. */
 #define REFERENCE_BACKLOG (1024u * 1024u)
 
@@ -174,7 +177,7 @@ static void join(struct braid_recvbuf *buf, struct braid_pool *pool, struct brai
     struct braid_piece *prev = piece->prev;
     struct braid_chunk *fill = buf->fill;
 
-    if (piece->len >= COPY_BELOW || piece->chunk == fill)
+    if (piece->len >= JOIN_BELOW || piece->chunk == fill)
         return;
     if (fill == NULL || fill->size - fill->fill < piece->len) {
         fill = braid_chunk_new(pool, buf->bytes > BRAID_CHUNK_SMALL);
