@@ -75,6 +75,10 @@ class Measure:
     def both(self):
         return self.names("mptcp", "braid")
 
+    def few(self):
+        """Where no bar is held against mptcp, it is measured once, and braid every time."""
+        return self.both() if self.run == 0 else self.names("braid")
+
     def directions(self):
         return self.given.directions
 
@@ -208,7 +212,7 @@ class Measure:
 
     def beside_plain(self, case):
         """The bar is relative to plain TCP on the first path, the fastest."""
-        self.contest(case, self.both())
+        self.contest(case, self.few())
         if not self.names("tcp"):
             return
         # The same fast path for all cases of the matrix: measured once a run, and shared.
@@ -286,10 +290,6 @@ class Measure:
 
     # ---- events under bulk ----
 
-    def event_names(self):
-        """The comparison is made once, braid every time."""
-        return self.both() if self.run == 0 else self.names("braid")
-
     def gap_figure(self, case, bar):
         return self.figure(case.key, case.title + ": longest gap", "ms", 0, False, (Bar(bar),))
 
@@ -305,7 +305,7 @@ class Measure:
             self.add(gap, relay.name, longest_gap(first_of(result, way), begin + 3, begin + 8))
             self.add(done, relay.name, result["seconds"])
 
-        for name in self.event_names():
+        for name in self.few():
             self.with_relay(case, name, measure)
 
     def one_event(self, case, bar, act, stop=None):
@@ -323,7 +323,7 @@ class Measure:
                 value = max(value, (begin + stop - receiver["last"]) * 1000)
             self.add(gap, relay.name, value)
 
-        for name in self.event_names():
+        for name in self.few():
             self.with_relay(case, name, measure)
 
     def reset(self, case):
@@ -355,7 +355,7 @@ class Measure:
             self.add(share, relay.name, result["goodput"] / calm["goodput"])
             self.add(extra, relay.name, result["extra"])
 
-        for name in self.event_names():
+        for name in self.few():
             self.with_relay(case, name, measure)
 
     # ---- latency ----
