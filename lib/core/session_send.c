@@ -16,6 +16,7 @@
 #define BURST_MIN 16384u
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
+#define PIECES_MAX 1024u
 #define MEMORY_RETRY 20000u /* microseconds */
 
 struct builder {
@@ -40,13 +41,33 @@ bool braid_session_has_new(const struct braid_session *session)
     return session->next < session->sendbuf.end && session->next < session->limit;
 }
 
+/*
+ * So many tiny frames are in flight that the receiver could take them for an attack on its memory
+ * (recvbuf.c): the next bytes wait until acknowledgements make room, or there is a whole frame of
+ * them. What is on a stale subflow was sent elsewhere too and does not count.
+ */
+static bool is_crumbled(const struct braid_session *session)
+{
+    size_t pieces = 0;
+
+    if (session->sendbuf.end - session->next >= FRAME_MIN)
+        return false;
+    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (s->state != BRAID_SUBFLOW_STALE)
+            pieces += s->inflight.count;
+    }
+    return pieces >= PIECES_MAX;
+}
+
 static struct braid_subflow *data_sender(const struct braid_session *session)
 {
     if (session->state != BRAID_SESSION_OPEN)
         return NULL;
     if (braid_session_has_again(session))
         return session->scheduler->pick(session, true);
-    return braid_session_has_new(session) ? session->scheduler->pick(session, false) : NULL;
+    if (!braid_session_has_new(session) || is_crumbled(session))
+        return NULL;
+    return session->scheduler->pick(session, false);
 }
 
 static bool wants_fin(const struct braid_session *session)
@@ -288,7 +309,7 @@ static void plan_pings(struct builder *b)
     if (subflow->want_ping) {
         struct braid_writer w = control_writer(b);
 
-        braid_wire_write_ping(&w, b->now > 0 ? b->now : 1);
+        braid_wire_write_ping(&w, b->plan->now);
         plan_control(b, &w, BRAID_FRAME_PING);
     }
     if (subflow->want_pong) {
@@ -421,6 +442,7 @@ int braid_subflow_pull(struct braid_subflow *subflow, struct iovec *v, int max, 
 
     b.plan->count = 0;
     b.plan->control_fill = 0;
+    b.plan->now = now > 0 ? now : 1;
     if (subflow->state != BRAID_SUBFLOW_ENDING && plan_rest(&b)) {
         plan_hello(&b);
         plan_result(&b);
@@ -490,7 +512,7 @@ static void written_control(struct braid_subflow *subflow, uint8_t type, uint64_
     case BRAID_FRAME_PING:
         braid_subflow_expect(subflow, now);
         subflow->want_ping = false;
-        subflow->ping_at = now > 0 ? now : 1;
+        subflow->ping_at = braid_pool_plan(session->pool)->now;
         braid_rescue_expect(session, now);
         break;
     case BRAID_FRAME_PONG:
