@@ -34,6 +34,7 @@ struct braid_plan_item {
 
 struct braid_plan {
     struct braid_subflow *subflow; /* NULL: no plan is open */
+    uint64_t now;                  /* when it was made: what a PING in it says */
     unsigned count;
     uint32_t control_fill;
     struct braid_plan_item items[BRAID_PLAN_ITEMS];
