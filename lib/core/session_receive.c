@@ -155,7 +155,9 @@ static int on_fin(struct braid_session *session, const struct braid_parsed *pars
 
     if (error != 0)
         return error;
-    if (session->final != BRAID_NEVER ? final != session->final : final < session->received_max)
+    if (session->final != BRAID_NEVER
+            ? final != session->final
+            : final < session->received_max || final > session->flow.limit)
         return -BRAID_ERR_PROTOCOL;
     if (session->state == BRAID_SESSION_ABORTING)
         return 0;
