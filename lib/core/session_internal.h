@@ -23,9 +23,10 @@
 #define BRAID_SLICES_MAX 8u     /* pieces of payload in one frame */
 #define BRAID_REST_CONTROL 700u /* the longest control frame we send, and more */
 
+/* The better one first: control goes there. */
 enum braid_subflow_state {
-    BRAID_SUBFLOW_HELLO, /* LOCAL: our HELLO was not answered yet */
     BRAID_SUBFLOW_ACTIVE,
+    BRAID_SUBFLOW_HELLO,   /* LOCAL: our HELLO was not answered yet */
     BRAID_SUBFLOW_SUSPECT, /* silent for too long: no new data, head of the line sent elsewhere */
     BRAID_SUBFLOW_STALE,   /* silent for longer: everything on it was sent elsewhere */
     BRAID_SUBFLOW_ENDING,  /* waits to be given back by CLOSE_SUBFLOW */
