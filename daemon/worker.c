@@ -123,8 +123,7 @@ bool worker_write_sessions(const struct worker *worker, uint64_t *after, unsigne
     const struct session *session;
     unsigned written = 0;
 
-    TAILQ_FOREACH(session, &worker->sessions, entry)
-    {
+    TAILQ_FOREACH(session, &worker->sessions, entry) {
         if (session->serial <= *after) {
             continue;
         }

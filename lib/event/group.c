@@ -84,8 +84,8 @@ static struct braid_claim *find(const struct braid_group *group, uint64_t id)
     struct braid_claim *claim;
 
     LIST_FOREACH(claim, bucket_of(group, id), bucket)
-    if (claim->id == id)
-        return claim;
+        if (claim->id == id)
+            return claim;
     return NULL;
 }
 
@@ -134,8 +134,7 @@ static struct braid_context *choose_owner(struct braid_context *context, uint64_
 {
     struct braid_context *best = context, *other;
 
-    LIST_FOREACH(other, &context->group->contexts, group_link)
-    {
+    LIST_FOREACH(other, &context->group->contexts, group_link) {
         if (load_of(other) + BALANCE > load_of(context) || load_of(other) >= load_of(best))
             continue;
         if (braid_listener_find(other, listener) != NULL)
@@ -264,8 +263,8 @@ void braid_group_leave(struct braid_context *context)
     LIST_REMOVE(context, group_link);
     for (size_t i = 0; i < group->bucket_count; i++)
         LIST_FOREACH(claim, &group->buckets[i], bucket)
-    if (claim->owner == context)
-        claim->owner = NULL;
+            if (claim->owner == context)
+                claim->owner = NULL;
     braid_group_unlock(group);
 }
 

@@ -53,8 +53,8 @@ static void drop_oldest(struct braid_resolver *resolver)
     struct braid_name *name, *last = NULL;
 
     LIST_FOREACH(name, &resolver->names, link)
-    if (!name->asking)
-        last = name;
+        if (!name->asking)
+            last = name;
     if (last != NULL)
         name_free(last);
 }
@@ -64,8 +64,7 @@ static struct braid_name *name_get(struct braid_resolver *resolver, const char *
 {
     struct braid_name *name;
 
-    LIST_FOREACH(name, &resolver->names, link)
-    {
+    LIST_FOREACH(name, &resolver->names, link) {
         if (strcasecmp(name->host, host) == 0) {
             LIST_REMOVE(name, link);
             LIST_INSERT_HEAD(&resolver->names, name, link);
@@ -218,7 +217,7 @@ void braid_resolver_forget(struct braid_resolver *resolver)
     struct braid_name *name;
 
     LIST_FOREACH(name, &resolver->names, link)
-    name->expires = 0;
+        name->expires = 0;
 }
 
 void braid_resolver_clear(struct braid_resolver *resolver)
