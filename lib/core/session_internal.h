@@ -111,8 +111,10 @@ struct braid_session {
 
     /* out */
     struct braid_sendbuf sendbuf;
-    uint64_t next;                 /* first byte never sent */
-    uint64_t limit;                /* the peer's */
+    uint64_t next;               /* first byte never sent */
+    uint64_t limit;              /* the peer's */
+    unsigned crumbs, old_crumbs; /* tiny frames sent behind crumbs_mark, and before it */
+    uint64_t crumbs_mark;
     struct braid_ranges again;     /* to be sent again */
     struct braid_ranges delivered; /* above una, known to have arrived */
     uint64_t bytes_resent;
@@ -202,6 +204,9 @@ int braid_rescue_all(struct braid_subflow *subflow);
 
 /* Sees to it that somebody looks soon: something has just become outstanding. */
 void braid_rescue_expect(struct braid_session *session, uint64_t now);
+
+/* Sees to it that somebody looks in time at a subflow that is new. */
+void braid_rescue_welcome(struct braid_session *session, uint64_t now);
 
 /* Looks at the silence of every subflow; arms the timer for the next look. */
 void braid_rescue_watch(struct braid_session *session, uint64_t now);

@@ -16,7 +16,7 @@
 #define BURST_MIN 16384u
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
-#define PIECES_MAX 1024u
+#define CRUMBS_MAX 2048u
 #define MEMORY_RETRY 20000u /* microseconds */
 
 struct builder {
@@ -42,21 +42,28 @@ bool braid_session_has_new(const struct braid_session *session)
 }
 
 /*
- * So many tiny frames are in flight that the receiver could take them for an attack on its memory
- * (recvbuf.c): the next bytes wait until acknowledgements make room, or there is a whole frame of
- * them. What is on a stale subflow was sent elsewhere too and does not count.
+ * So many tiny frames are beyond what the receiver has in order that it could take them for an
+ * attack on its memory (recvbuf.c): the next bytes wait until it has, or there is a whole frame of
+ * them.
  */
 static bool is_crumbled(const struct braid_session *session)
 {
-    size_t pieces = 0;
+    return session->crumbs + session->old_crumbs >= CRUMBS_MAX &&
+           session->sendbuf.una < session->crumbs_mark &&
+           session->sendbuf.end - session->next < FRAME_MIN;
+}
 
-    if (session->sendbuf.end - session->next >= FRAME_MIN)
-        return false;
-    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
-        if (s->state != BRAID_SUBFLOW_STALE)
-            pieces += s->inflight.count;
+/* Counts a new frame: those before the mark and those behind it, until all before it are in order.
+ */
+static void count_crumb(struct braid_session *session, uint32_t len)
+{
+    if (session->sendbuf.una >= session->crumbs_mark) {
+        session->old_crumbs = session->crumbs;
+        session->crumbs = 0;
+        session->crumbs_mark = session->next;
     }
-    return pieces >= PIECES_MAX;
+    if (len < FRAME_MIN)
+        session->crumbs++;
 }
 
 static struct braid_subflow *data_sender(const struct braid_session *session)
@@ -552,6 +559,7 @@ static void written_data(struct braid_subflow *subflow, const struct braid_plan_
     braid_rescue_expect(session, now);
     if (item->kind == BRAID_PLAN_NEW) {
         session->next = end;
+        count_crumb(session, item->len);
         return;
     }
     subflow->resent += item->len;
