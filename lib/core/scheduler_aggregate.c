@@ -12,6 +12,9 @@ static uint64_t backlog(const struct braid_session *session)
     uint64_t here = session->sendbuf.end - session->next;
     uint64_t allowed = session->limit > session->next ? session->limit - session->next : 0;
 
+    if (allowed > session->config.window) /* it may be told any number */
+        allowed = session->config.window;
+
     return session->want_writable && allowed > here ? allowed : here;
 }
 
@@ -65,7 +68,7 @@ static struct braid_subflow *pick(const struct braid_session *session, bool agai
             wait = at < wait ? at : wait;
             continue;
         }
-        at = arrival(s, QUANTUM);
+        at = arrival(s, waiting < QUANTUM ? waiting : QUANTUM);
         if (at < best_at) {
             best_at = at;
             best = s;
