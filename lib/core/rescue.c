@@ -151,6 +151,12 @@ void braid_rescue_expect(struct braid_session *session, uint64_t now)
         session->deadlines.at[BRAID_TIMER_WATCH] = now + SILENCE_MIN;
 }
 
+void braid_rescue_welcome(struct braid_session *session, uint64_t now)
+{
+    if (session->deadlines.at[BRAID_TIMER_WATCH] > now + HELLO_TIMEOUT)
+        session->deadlines.at[BRAID_TIMER_WATCH] = now + HELLO_TIMEOUT;
+}
+
 void braid_rescue_watch(struct braid_session *session, uint64_t now)
 {
     uint64_t at = BRAID_NEVER;

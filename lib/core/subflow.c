@@ -29,7 +29,7 @@ static struct braid_subflow *subflow_new(struct braid_session *session, void *us
     *link = subflow;
     session->subflow_count++;
     braid_timer_clear(&session->deadlines, BRAID_TIMER_GRACE);
-    braid_rescue_watch(session, now);
+    braid_rescue_welcome(session, now);
     return subflow;
 }
 
@@ -88,6 +88,10 @@ struct braid_subflow *braid_subflow_join(struct braid_session *session,
         return NULL;
     if (braid_session_on_ack(session, &ack, now) != 0) {
         *error = BRAID_ERR_PROTOCOL;
+        return NULL;
+    }
+    if (session->state != BRAID_SESSION_OPEN) { /* that was all it still waited for */
+        *error = BRAID_ERR_FINISHED;
         return NULL;
     }
     *error = BRAID_ERR_MEMORY;
