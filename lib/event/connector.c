@@ -5,13 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <braid/dial.h>
-
+#include "address.h"
 #include "clock.h"
 #include "context.h"
+#include "dial.h"
 #include "random.h"
 #include "session_io.h"
-#include "sockopt.h"
 #include "subflow_io.h"
 
 #define DIAL_MILLISECONDS 5000u
@@ -23,9 +22,10 @@ struct braid_slot {
     struct braid_connector *connector;
     struct braid_dial *dial;
     struct braid_subflow_io *subflow;
-    uint64_t connected; /* when the subflow came up */
-    uint64_t due;       /* not to be dialled before */
-    uint64_t backoff;   /* the next wait; 0: none */
+    union braid_endpoint reached; /* by the latest dial */
+    uint64_t connected;           /* when the subflow came up */
+    uint64_t due;                 /* not to be dialled before */
+    uint64_t backoff;             /* the next wait; 0: none */
 };
 
 struct braid_connector {
@@ -83,6 +83,8 @@ static uint64_t jittered(uint64_t wait)
 {
     uint32_t random = 0;
 
+    if (wait == 0)
+        return 0;
     (void)braid_random(&random, sizeof random);
     return wait - wait / 5 + (wait * 2 / 5) * (random & 0xffff) / 0xffff;
 }
@@ -124,13 +126,9 @@ static void on_connected(struct braid_slot *slot, int fd, uint64_t now)
 {
     struct braid_connector *connector = slot->connector;
     struct braid_transport transport;
-    int family = AF_UNSPEC;
-    socklen_t len = sizeof family;
 
-    (void)getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
-    if (family != AF_UNIX)
-        braid_sockopt_subflow(fd);
-    braid_transport_plain(&transport, fd, family != AF_UNIX);
+    braid_transport_plain(&transport, fd,
+                          connector->addresses[path_of(slot)]->kind != BRAID_ADDRESS_UNIX);
     slot->subflow = braid_subflow_io_add(connector->io, path_of(slot), &transport, now);
     if (slot->subflow == NULL) {
         close(fd); /* not wanted any more, or no memory */
@@ -138,6 +136,7 @@ static void on_connected(struct braid_slot *slot, int fd, uint64_t now)
         return;
     }
     slot->subflow->slot = slot;
+    slot->subflow->peer = slot->reached;
     slot->connected = now;
 }
 
@@ -161,8 +160,8 @@ static void dial(struct braid_slot *slot, uint64_t now)
 {
     struct braid_connector *connector = slot->connector;
 
-    slot->dial = braid_dial_new(connector->io->context, connector->addresses[path_of(slot)],
-                                DIAL_MILLISECONDS, on_dialled, slot);
+    slot->dial = braid_dial_subflow(connector->io->context, connector->addresses[path_of(slot)],
+                                    DIAL_MILLISECONDS, &slot->reached, on_dialled, slot);
     if (slot->dial == NULL)
         on_failure(slot, BRAID_ERR_MEMORY, 0, now);
 }

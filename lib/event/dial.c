@@ -76,15 +76,32 @@ static void on_finished(evutil_socket_t fd, short what, void *arg)
     cb(connected, error, cb_arg);
 }
 
+/* The address to be tried now, and its length. */
+static const struct sockaddr *target(struct braid_dial *dial, socklen_t *len)
+{
+    if (dial->address->kind != BRAID_ADDRESS_NAME) {
+        *len = dial->address->sa_len;
+        return (const struct sockaddr *)&dial->address->sa;
+    }
+    *len = braid_endpoint_len(&dial->answer.at[dial->next]);
+    return &dial->answer.at[dial->next].sa;
+}
+
 static void finish(struct braid_dial *dial, int error)
 {
+    const struct timeval at_once = {0};
+    socklen_t len;
+
     if (error != BRAID_OK)
         drop_fd(dial);
     else
         event_del(&dial->event);
+    if (error == BRAID_OK && dial->reached != NULL)
+        braid_endpoint_set(dial->reached, target(dial, &len));
     dial->error = error;
     event_assign(&dial->event, dial->context->base, -1, 0, on_finished, dial);
-    event_active(&dial->event, EV_TIMEOUT, 0);
+    if (!dial->patient || event_add(&dial->event, &at_once) != 0)
+        event_active(&dial->event, EV_TIMEOUT, 0);
 }
 
 static void try_next(struct braid_dial *dial);
@@ -94,6 +111,7 @@ static void on_connect(evutil_socket_t fd, short what, void *arg)
     struct braid_dial *dial = arg;
     socklen_t len = sizeof dial->number;
 
+    dial->patient = false; /* it has waited */
     dial->number = ETIMEDOUT;
     if ((what & EV_WRITE) != 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &dial->number, &len) == 0 &&
         dial->number == 0) {
@@ -122,17 +140,6 @@ static void wait_connected(struct braid_dial *dial, uint64_t left)
         dial->number = ENOMEM;
         finish(dial, BRAID_ERR_SYSTEM);
     }
-}
-
-/* The address to be tried now, and its length. */
-static const struct sockaddr *target(struct braid_dial *dial, socklen_t *len)
-{
-    if (dial->address->kind != BRAID_ADDRESS_NAME) {
-        *len = dial->address->sa_len;
-        return (const struct sockaddr *)&dial->address->sa;
-    }
-    *len = braid_endpoint_len(&dial->answer.at[dial->next]);
-    return &dial->answer.at[dial->next].sa;
 }
 
 /* Starts to connect; 0 when connected, or an errno. */
@@ -231,9 +238,9 @@ static void resolve(struct braid_dial *dial, unsigned milliseconds)
     braid_resolve(dial->context, dial->address->host, &dial->waiter, on_resolved, dial);
 }
 
-struct braid_dial *braid_dial_new(struct braid_context *context,
-                                  const struct braid_address *address, unsigned milliseconds,
-                                  braid_dial_cb cb, void *arg)
+static struct braid_dial *dial_new(struct braid_context *context,
+                                   const struct braid_address *address, unsigned milliseconds,
+                                   braid_dial_cb cb, void *arg)
 {
     struct braid_dial *dial = braid_pool_alloc(context->pool, sizeof *dial);
 
@@ -248,11 +255,38 @@ struct braid_dial *braid_dial_new(struct braid_context *context,
     dial->targets = 1;
     event_assign(&dial->event, context->base, -1, 0, on_finished, dial);
     LIST_INSERT_HEAD(&context->dials, dial, link);
-    if (address->kind == BRAID_ADDRESS_NAME)
+    return dial;
+}
+
+static struct braid_dial *dial_begin(struct braid_dial *dial, unsigned milliseconds)
+{
+    if (dial == NULL)
+        return NULL;
+    if (dial->address->kind == BRAID_ADDRESS_NAME)
         resolve(dial, milliseconds);
     else
         try_next(dial);
     return dial;
+}
+
+struct braid_dial *braid_dial_new(struct braid_context *context,
+                                  const struct braid_address *address, unsigned milliseconds,
+                                  braid_dial_cb cb, void *arg)
+{
+    return dial_begin(dial_new(context, address, milliseconds, cb, arg), milliseconds);
+}
+
+struct braid_dial *braid_dial_subflow(struct braid_context *context,
+                                      const struct braid_address *address, unsigned milliseconds,
+                                      union braid_endpoint *reached, braid_dial_cb cb, void *arg)
+{
+    struct braid_dial *dial = dial_new(context, address, milliseconds, cb, arg);
+
+    if (dial != NULL) {
+        dial->patient = true;
+        dial->reached = reached;
+    }
+    return dial_begin(dial, milliseconds);
 }
 
 void braid_dial_cancel(struct braid_dial *dial)

@@ -30,6 +30,17 @@ struct braid_dial {
     int fd;
     int error;  /* once finished */
     int number; /* errno of the latest attempt */
+    bool patient;
+    union braid_endpoint *reached; /* of a subflow's dial */
 };
+
+/*
+ * As braid_dial_new(), for a subflow: *reached is set to the address that it is connected to. A
+ * connection that is there at once is told about after all sockets were looked at, so that what
+ * they bring goes along with its first bytes.
+ */
+struct braid_dial *braid_dial_subflow(struct braid_context *context,
+                                      const struct braid_address *address, unsigned milliseconds,
+                                      union braid_endpoint *reached, braid_dial_cb cb, void *arg);
 
 #endif

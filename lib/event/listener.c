@@ -20,8 +20,8 @@ struct braid_listener *braid_listener_find(const struct braid_context *context, 
     struct braid_listener *listener;
 
     LIST_FOREACH(listener, &context->listeners, link)
-    if (listener->number == number)
-        return listener;
+        if (listener->number == number)
+            return listener;
     return NULL;
 }
 
@@ -53,8 +53,6 @@ static void take(struct braid_listener *listener, int fd, const struct sockaddr 
     struct braid_transport transport;
     union braid_endpoint endpoint;
 
-    if (listener->tcp)
-        braid_sockopt_subflow(fd);
     braid_endpoint_set(&endpoint, peer);
     braid_transport_plain(&transport, fd, listener->tcp);
     braid_pending_new(listener->context, listener->number, &transport, &endpoint);
@@ -94,6 +92,8 @@ static bool identify(struct braid_listener *listener)
         return false;
     listener->number = (uint64_t)st.st_ino;
     listener->tcp = family != AF_UNIX;
+    if (listener->tcp)
+        braid_sockopt_subflow(listener->fd); /* what is accepted inherits it all */
     return true;
 }
 

@@ -14,7 +14,7 @@ static void forget_first(struct braid_session_io *io)
     braid_pool_release(io->context->pool, past, sizeof *past);
 }
 
-void braid_past_add(struct braid_session_io *io, const struct braid_subflow_io *from,
+void braid_past_add(struct braid_session_io *io, struct braid_subflow_io *from,
                     const struct braid_subflow *subflow, const char *state)
 {
     struct braid_past *past;
@@ -26,7 +26,7 @@ void braid_past_add(struct braid_session_io *io, const struct braid_subflow_io *
         return; /* it is only for show */
     braid_subflow_get_stats(subflow, &past->stats);
     past->stats.state = state;
-    past->local = from->local;
+    past->local = *braid_subflow_io_local(from);
     past->peer = from->peer;
     STAILQ_INSERT_TAIL(&io->past, past, link);
     io->past_count++;

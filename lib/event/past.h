@@ -24,7 +24,7 @@ struct braid_past {
 };
 
 /* Remembers a subflow. subflow: its last state in the core; state: what became of it, static. */
-void braid_past_add(struct braid_session_io *io, const struct braid_subflow_io *from,
+void braid_past_add(struct braid_session_io *io, struct braid_subflow_io *from,
                     const struct braid_subflow *subflow, const char *state);
 
 /* Forgets all. */

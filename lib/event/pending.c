@@ -148,6 +148,11 @@ static void greeted(struct braid_pending *pending, const struct braid_hello *hel
             listener->cb(listener, &io->stream, listener->arg);
         if (rest->len > 0)
             braid_subflow_io_feed(subflow, rest, 1, now);
+        if (!known) {
+            /* A target on this machine is connected by now: one write says so and greets. */
+            braid_session_io_postpone(io);
+            return;
+        }
     }
     braid_session_io_leave(io, now);
 }

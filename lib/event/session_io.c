@@ -189,14 +189,14 @@ static void send_all(struct braid_session_io *io, uint64_t now)
     do {
         wrote = false;
         TAILQ_FOREACH(subflow, &io->subflows, link)
-        braid_subflow_io_refresh(subflow, now);
+            braid_subflow_io_refresh(subflow, now);
         while ((next = braid_session_next_sender(io->session, now)) != NULL) {
             braid_subflow_io_write(braid_subflow_user(next), now);
             wrote = true;
         }
     } while (wrote);
     TAILQ_FOREACH(subflow, &io->subflows, link)
-    braid_subflow_io_watch(subflow);
+        braid_subflow_io_watch(subflow);
 }
 
 /* ---- time ---- */
@@ -243,6 +243,12 @@ void braid_session_io_enter(struct braid_session_io *io)
     io->entered++;
 }
 
+static void wake_now(struct braid_session_io *io)
+{
+    event_active(&io->wake, EV_TIMEOUT, 0);
+    io->armed = 0; /* running it takes the timer off */
+}
+
 /* Sees to the next time, or to the end. */
 static void settle(struct braid_session_io *io, uint64_t now)
 {
@@ -251,8 +257,7 @@ static void settle(struct braid_session_io *io, uint64_t now)
         return;
     }
     if (braid_stream_is_due(&io->stream)) {
-        event_active(&io->wake, EV_TIMEOUT, 0);
-        io->armed = 0; /* running it takes the timer off */
+        wake_now(io);
     } else if (!io->closed) {
         arm(io, now);
     }
@@ -277,6 +282,12 @@ void braid_session_io_leave(struct braid_session_io *io, uint64_t now)
     } while (round < ROUNDS && braid_stream_is_due(&io->stream));
     io->entered--;
     settle(io, now);
+}
+
+void braid_session_io_postpone(struct braid_session_io *io)
+{
+    io->entered--;
+    wake_now(io);
 }
 
 void braid_session_io_touch(struct braid_session_io *io, uint64_t now)

@@ -58,6 +58,9 @@ void braid_session_io_enter(struct braid_session_io *io);
 /* The pump may be gone afterwards. */
 void braid_session_io_leave(struct braid_session_io *io, uint64_t now);
 
+/* Instead of leave: does the same from the loop, after what is to be run there already. */
+void braid_session_io_postpone(struct braid_session_io *io);
+
 /* After a call of the application: sends what came of it. The pump may be gone afterwards. */
 void braid_session_io_touch(struct braid_session_io *io, uint64_t now);
 

@@ -61,16 +61,14 @@ size_t braid_stream_get_subflows(const struct braid_stream *stream,
     uint64_t now = braid_clock();
     size_t n = 0;
 
-    TAILQ_FOREACH(subflow, &io->subflows, link)
-    {
+    TAILQ_FOREACH(subflow, &io->subflows, link) {
         if (n == max)
             return n;
-        braid_subflow_io_sample(subflow, now); /* an idle one may have none yet */
+        braid_subflow_io_look(subflow, now); /* an idle one may have none yet */
         braid_subflow_get_stats(subflow->subflow, &stats);
-        fill(&infos[n++], &stats, &subflow->local, &subflow->peer);
+        fill(&infos[n++], &stats, braid_subflow_io_local(subflow), &subflow->peer);
     }
-    STAILQ_FOREACH(past, &io->past, link)
-    {
+    STAILQ_FOREACH(past, &io->past, link) {
         if (n == max)
             return n;
         fill(&infos[n++], &past->stats, &past->local, &past->peer);

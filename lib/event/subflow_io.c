@@ -25,22 +25,24 @@ static void on_write(evutil_socket_t fd, short what, void *arg);
 
 /* ---- life ---- */
 
-static void keep_local(struct braid_subflow_io *subflow)
+const union braid_endpoint *braid_subflow_io_local(struct braid_subflow_io *subflow)
 {
     struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof sa;
 
-    (void)getsockname(subflow->transport.fd, (struct sockaddr *)&sa, &len);
-    braid_endpoint_set(&subflow->local, (struct sockaddr *)&sa);
+    if (subflow->local.family == AF_UNSPEC) {
+        (void)getsockname(subflow->transport.fd, (struct sockaddr *)&sa, &len);
+        braid_endpoint_set(&subflow->local, (struct sockaddr *)&sa);
+    }
+    return &subflow->local;
 }
 
-static void keep_peer(struct braid_subflow_io *subflow)
+/* Sees to all that a socket is not in need of before its first bytes are on their way. */
+static void settle(struct braid_subflow_io *subflow)
 {
-    struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
-    socklen_t len = sizeof sa;
-
-    (void)getpeername(subflow->transport.fd, (struct sockaddr *)&sa, &len);
-    braid_endpoint_set(&subflow->peer, (struct sockaddr *)&sa);
+    subflow->settled = true;
+    if (subflow->transport.tcp && subflow->slot != NULL)
+        braid_sockopt_subflow(subflow->transport.fd); /* an accepted one inherits its listener's */
 }
 
 static struct braid_subflow_io *subflow_new(struct braid_session_io *io,
@@ -72,14 +74,16 @@ static void subflow_free(struct braid_subflow_io *subflow)
     braid_pool_release(subflow->io->context->pool, subflow, sizeof *subflow);
 }
 
-/* The core has taken it. */
-static void start(struct braid_subflow_io *subflow)
+/*
+ * The core has taken it. A session's first one is not looked at before it was busy for a while: a
+ * short exchange is over by then, and there is no other to compare it with.
+ */
+static void start(struct braid_subflow_io *subflow, uint64_t now)
 {
-    keep_local(subflow);
+    if (TAILQ_EMPTY(&subflow->io->subflows))
+        subflow->sampled = now;
     TAILQ_INSERT_TAIL(&subflow->io->subflows, subflow, link);
     subflow->lowat = braid_subflow_lowat(subflow->subflow);
-    if (subflow->transport.tcp)
-        braid_sockopt_lowat(subflow->transport.fd, subflow->lowat);
     braid_subflow_set_room(subflow->subflow, subflow->lowat);
 }
 
@@ -95,8 +99,7 @@ struct braid_subflow_io *braid_subflow_io_add(struct braid_session_io *io, unsig
         subflow_free(subflow);
         return NULL;
     }
-    keep_peer(subflow);
-    start(subflow);
+    start(subflow, now);
     return subflow;
 }
 
@@ -117,7 +120,7 @@ struct braid_subflow_io *braid_subflow_io_join(struct braid_session_io *io,
         return NULL;
     }
     subflow->peer = *peer;
-    start(subflow);
+    start(subflow, now);
     return subflow;
 }
 
@@ -228,30 +231,37 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 
 /* ---- writing ---- */
 
-void braid_subflow_io_sample(struct braid_subflow_io *subflow, uint64_t now)
+static void sample(struct braid_subflow_io *subflow, uint64_t now)
 {
-    struct braid_sample sample;
+    struct braid_sample taken;
     size_t lowat;
 
     subflow->sampled = now;
     subflow->busy = false;
-    if (!subflow->transport.tcp || !braid_sockopt_sample(subflow->transport.fd, &sample))
+    if (!subflow->transport.tcp || !braid_sockopt_sample(subflow->transport.fd, &taken))
         return;
-    subflow->busy = sample.outq > 0;
-    braid_subflow_sample(subflow->subflow, &sample, now);
+    subflow->busy = taken.outq > 0;
+    braid_subflow_sample(subflow->subflow, &taken, now);
     lowat = braid_subflow_lowat(subflow->subflow);
     if (lowat >= subflow->lowat * 2 || lowat <= subflow->lowat / 2) {
         subflow->lowat = lowat;
+        subflow->lowat_set = true;
         braid_sockopt_lowat(subflow->transport.fd, lowat);
     }
+}
+
+void braid_subflow_io_look(struct braid_subflow_io *subflow, uint64_t now)
+{
+    if (now - subflow->sampled >= SAMPLE_TIME)
+        sample(subflow, now);
 }
 
 void braid_subflow_io_refresh(struct braid_subflow_io *subflow, uint64_t now)
 {
     size_t unsent = 0;
 
-    if (subflow->busy && now - subflow->sampled >= SAMPLE_TIME)
-        braid_subflow_io_sample(subflow, now);
+    if (subflow->busy)
+        braid_subflow_io_look(subflow, now);
     if (braid_subflow_room(subflow->subflow) >= ROOM_SMALL ||
         !braid_subflow_wants_room(subflow->subflow))
         return;
@@ -289,8 +299,15 @@ void braid_subflow_io_watch(struct braid_subflow_io *subflow)
     bool wanted = subflow->blocked || (braid_subflow_room(subflow->subflow) < ROOM_NONE &&
                                        braid_subflow_wants_room(subflow->subflow));
 
+    if (!subflow->settled && subflow->busy)
+        settle(subflow);
     if (wanted == subflow->writing)
         return;
+    if (!subflow->lowat_set && subflow->transport.tcp) {
+        /* Without it the event would come at once, whatever is unsent. */
+        subflow->lowat_set = true;
+        braid_sockopt_lowat(subflow->transport.fd, subflow->lowat);
+    }
     if (wanted && event_add(&subflow->write, NULL) != 0)
         return; /* the next event of the session tries again */
     if (!wanted)

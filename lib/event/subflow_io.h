@@ -30,10 +30,12 @@ struct braid_subflow_io {
     struct braid_transport transport;
     struct event read;
     struct event write;
-    union braid_endpoint local;
+    union braid_endpoint local; /* once somebody asked */
     union braid_endpoint peer;
-    size_t lowat;     /* TCP_NOTSENT_LOWAT as it is set */
+    size_t lowat;     /* the unsent bytes that the socket may hold */
     uint64_t sampled; /* when */
+    bool lowat_set;   /* as TCP_NOTSENT_LOWAT */
+    bool settled;     /* what is not needed for the first bytes was seen to */
     bool busy;        /* written to since, or not all acknowledged then */
     bool writing;     /* the write event is there */
     bool blocked;     /* the core was told that the socket takes nothing */
@@ -59,14 +61,17 @@ void braid_subflow_io_feed(struct braid_subflow_io *subflow, const struct braid_
 /* Takes a sample when one is due, and finds out how much room there is when that matters. */
 void braid_subflow_io_refresh(struct braid_subflow_io *subflow, uint64_t now);
 
-/* Takes a sample now. */
-void braid_subflow_io_sample(struct braid_subflow_io *subflow, uint64_t now);
+/* Takes a sample, busy or not, when the last one has aged. */
+void braid_subflow_io_look(struct braid_subflow_io *subflow, uint64_t now);
 
 /* Writes what the core has planned for it. The subflow may be gone afterwards. */
 void braid_subflow_io_write(struct braid_subflow_io *subflow, uint64_t now);
 
 /* Asks for a write event, or no longer. */
 void braid_subflow_io_watch(struct braid_subflow_io *subflow);
+
+/* Its own address. */
+const union braid_endpoint *braid_subflow_io_local(struct braid_subflow_io *subflow);
 
 /* The core gives it back: last is its end state there, or NULL. */
 void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid_subflow *last,
