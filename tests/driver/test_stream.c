@@ -4,7 +4,10 @@
  * freed in every place where that is allowed.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "world.h"
 
@@ -378,6 +381,62 @@ START_TEST(many_at_once)
 }
 END_TEST
 
+/* ---- other kinds of sockets ---- */
+
+/* _i: 0, IPv6; 1, unix sockets, which have none of TCP's counters */
+START_TEST(other_families)
+{
+    char directory[] = "/tmp/braid-test-XXXXXX", text[128];
+    struct braid_address *listening, *reach;
+    struct braid_subflow_info infos[8];
+
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(text, sizeof text, "unix:%s/socket", directory);
+    listening = braid_address_new(_i == 0 ? "[::1]:0" : text, NULL);
+    braid_listener_free(w.listener);
+    close(w.listen_fd);
+    w.listen_fd = braid_address_listen(listening, 128);
+    ck_assert_int_ge(w.listen_fd, 0);
+    w.listener = world_listen(&w);
+    reach = address_of(w.listen_fd);
+    app.to_send = w.script.to_send = 16 * MIB;
+    app.shut = w.script.shut = true;
+    app_connect_via(&w, &app, (const struct braid_address *const *)&reach, 1);
+    ck_assert(run_until(w.base, both_over, NULL, 60));
+    ck_assert(app.closed && w.apps[0].closed && !app.wrong && !w.apps[0].wrong);
+    ck_assert_uint_eq(app.received + w.apps[0].received, 32 * MIB);
+    ck_assert_uint_eq(braid_stream_get_subflows(app.stream, infos, 8), 4);
+    ck_assert_int_eq(infos[0].peer.ss_family, _i == 0 ? AF_INET6 : AF_UNIX);
+    app_free(&app);
+    braid_address_free(listening);
+    braid_address_free(reach);
+    unlink(text + 5);
+    rmdir(directory);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+/* The n-th allocation fails, and all after it, at one end or the other: nothing breaks or leaks. */
+START_TEST(memory_runs_out)
+{
+    struct braid_context *poor = _i % 2 == 0 ? w.local : w.remote;
+    const struct braid_address *via = w.address;
+
+    limit_memory(poor, 1 + (uint64_t)_i / 2);
+    app.to_send = w.script.to_send = 200000;
+    app.shut = w.script.shut = true;
+    app.stream = braid_stream_connect(w.local, w.options, &via, 1);
+    if (app.stream != NULL)
+        app_start(&app);
+    for (int i = 0; i < 50 && !both_over(NULL); i++)
+        event_base_loop(w.base, EVLOOP_NONBLOCK);
+    run_for(w.base, 0.01);
+    ck_assert(!app.wrong && !w.apps[0].wrong);
+    limit_memory(poor, 0);
+}
+END_TEST
+
 /* A context takes all with it, and the other end sees a reset where the sockets take it at once. */
 START_TEST(context_frees_all)
 {
@@ -424,6 +483,8 @@ static Suite *suite(void)
     tcase_add_test(t, numbers_outlive_the_session);
     tcase_add_test(t, many_at_once);
     tcase_add_loop_test(t, context_frees_all, 0, 2);
+    tcase_add_loop_test(t, other_families, 0, 2);
+    tcase_add_loop_test(t, memory_runs_out, 0, 160);
     suite_add_tcase(s, t);
     return s;
 }

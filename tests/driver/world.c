@@ -175,13 +175,18 @@ static void on_stream(struct braid_listener *listener, struct braid_stream *stre
     app_send(app);
 }
 
+void app_start(struct app *app)
+{
+    braid_stream_setcb(app->stream, on_readable, on_writable, on_event, app);
+    app_send(app);
+}
+
 void app_connect_via(struct world *w, struct app *app, const struct braid_address *const *via,
                      size_t n)
 {
     app->stream = braid_stream_connect(w->local, w->options, via, n);
     ck_assert_ptr_nonnull(app->stream);
-    braid_stream_setcb(app->stream, on_readable, on_writable, on_event, app);
-    app_send(app);
+    app_start(app);
 }
 
 void app_connect(struct world *w, struct app *app)
@@ -250,6 +255,11 @@ void world_open(struct world *w)
 size_t memory_in_use(const struct braid_context *context)
 {
     return braid_pool_used(context->pool);
+}
+
+void limit_memory(struct braid_context *context, uint64_t n)
+{
+    braid_pool_fail_after(context->pool, n);
 }
 
 static bool sessions_gone(void *arg)

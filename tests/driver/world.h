@@ -66,6 +66,9 @@ void app_connect(struct world *w, struct app *app);
 void app_connect_via(struct world *w, struct app *app, const struct braid_address *const *via,
                      size_t n);
 
+/* Starts one whose stream was made elsewhere. */
+void app_start(struct app *app);
+
 /* Sends what there is room for. */
 void app_send(struct app *app);
 
@@ -86,7 +89,10 @@ void run_for(struct event_base *base, double seconds);
 /* Memory that a context's sessions hold. */
 size_t memory_in_use(const struct braid_context *context);
 
-/* "127.0.0.1:PORT" of a bound socket. */
+/* Lets the n-th allocation of a context from now and all after it fail; 0: none. */
+void limit_memory(struct braid_context *context, uint64_t n);
+
+/* The address that a socket is bound to. */
 struct braid_address *address_of(int fd);
 
 #endif
