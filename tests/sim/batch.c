@@ -86,9 +86,14 @@ void sim_batch_run(struct sim_batch *batch)
             exit(shared->workers[i].failed ? 1 : 0); /* not _exit: leaks are looked for */
         }
     }
-    for (int i = 0; i < workers; i++) {
+    for (int left = workers; left > 0; left--) {
         int status = 0;
-        if (pids[i] > 0 && waitpid(pids[i], &status, 0) == pids[i]) {
+        pid_t pid = wait(&status); /* any: the others stop soon after one that failed */
+        int i = 0;
+        while (i < workers && (pid <= 0 || pids[i] != pid)) {
+            i++;
+        }
+        if (i < workers) {
             collect(batch, &shared->workers[i], status);
             shared->stop |= batch->failure[0] != '\0';
         } else {
