@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Subflows that die or go silent: what is sent again, where, and when.
+ */
+#include <string.h>
+
+#include "pair.h"
+#include "single.h"
+#include "suite.h"
+
+static struct single s;
+
+/* Lets one subflow alone send n bytes of what was written. */
+static void send_on(unsigned i, size_t n)
+{
+    for (unsigned k = 0; k < SINGLE_FLOWS; k++) {
+        if (s.flow[k].subflow != NULL)
+            braid_subflow_set_room(s.flow[k].subflow, k == i ? n : 0);
+    }
+    single_send(&s);
+}
+
+static void all_room(void)
+{
+    for (unsigned k = 0; k < SINGLE_FLOWS; k++) {
+        if (s.flow[k].subflow != NULL)
+            braid_subflow_set_room(s.flow[k].subflow, 1u << 20);
+    }
+}
+
+static const char *state(unsigned i)
+{
+    struct braid_subflow_stats stats;
+
+    braid_subflow_get_stats(s.flow[i].subflow, &stats);
+    return stats.state;
+}
+
+/* ---- death ---- */
+
+/* What the dead subflow had not delivered is sent again: exactly that, once. */
+START_TEST(test_death)
+{
+    struct braid_session_stats stats;
+
+    single_local(&s, 2);
+    single_write(&s, 30000);
+    send_on(0, 10000); /* 0+10000 */
+    send_on(1, 10000); /* 10000+10000 */
+    send_on(0, 10000); /* 20000+10000 */
+    ck_assert_str_eq(single_said(&s, 0),
+                     "DATA 0+6250 DATA 6250+3750 DATA 20000+6250 DATA 26250+3750");
+    ck_assert_str_eq(single_said(&s, 1), "DATA 10000+6250 DATA 16250+3750");
+    /* It had delivered 14000: all of the first part, 4000 of the second. */
+    ck_assert_int_eq(feed_ack(&s, 1, 10000, 262144, 1, (uint64_t[]){0, 14000}), 0);
+    single_lose(&s, 0);
+    ck_assert_str_eq(single_acted(&s), "DIAL");
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 0/262144 AGAIN 24000+6000");
+    /* Dies this one too, its own bytes go again, and nothing that has arrived. */
+    ck_assert_int_eq(single_add(&s, 2), 0);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 2, BRAID_OK, 20000, 262144, SINGLE_INSTANCE), 0);
+    single_said(&s, 2);
+    ck_assert_int_eq(feed_ack(&s, 1, 24000, 262144, 1, (uint64_t[]){1, 10000}), 0);
+    single_lose(&s, 1);
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 2), "ACK 0/262144 AGAIN 24000+6000");
+    braid_session_get_stats(s.session, &stats);
+    ck_assert_uint_eq(stats.bytes_resent, 12000);
+    ck_assert_uint_eq(stats.subflows_lost, 2);
+    single_free(&s);
+}
+END_TEST
+
+/* Parts of a range that arrived out of order are not sent again. */
+START_TEST(test_death_with_holes)
+{
+    single_local(&s, 2);
+    single_write(&s, 4000);
+    send_on(0, 4000);
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+4000");
+    single_lose(&s, 0);
+    send_on(1, 4000);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 0/262144 AGAIN 0+4000");
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, SINGLE_INSTANCE), 0);
+    single_write(&s, 1000);
+    send_on(0, 1000); /* 4000+1000 */
+    single_said(&s, 0);
+    ck_assert_int_eq(feed_ack(&s, 0, 0, 262144, 1, (uint64_t[]){2, 1000}), 0);
+    single_lose(&s, 1);
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "ACK 0/262144 AGAIN 0+4000");
+    single_lose(&s, 0);
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "HELLO 3 join 0/262144 ACK 0/262144 AGAIN 0+4000");
+    single_free(&s);
+}
+END_TEST
+
+/* Nothing was lost that had arrived: only the acknowledgement is said anew. */
+START_TEST(test_death_after_delivery)
+{
+    single_local(&s, 2);
+    single_write(&s, 4000);
+    send_on(0, 4000);
+    ck_assert_int_eq(feed_ack(&s, 1, 4000, 262144, 1, (uint64_t[]){0, 4000}), 0);
+    ck_assert_int_eq(feed_data(&s, 0, 0, 100, 0), 0);
+    single_sleep(&s, 10000);
+    single_send(&s);
+    single_said(&s, 0);
+    single_said(&s, 1);
+    single_lose(&s, 0);
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 100/262144");
+    single_free(&s);
+}
+END_TEST
+
+/* FIN dies with its subflow and is said again; so is the acknowledgement of the peer's. */
+START_TEST(test_fin_dies)
+{
+    single_local(&s, 2);
+    braid_session_shutdown(s.session, s.now);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "FIN 0");
+    ck_assert_int_eq(feed_fin(&s, 1, 0), 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "ACK 1/262144");
+    single_lose(&s, 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 1/262144 FIN 0");
+    single_free(&s);
+}
+END_TEST
+
+/* A frame of which a part was written dies with the subflow; all of it goes again. */
+START_TEST(test_death_in_mid_frame)
+{
+    for (size_t n = 1; n < 120; n++) {
+        single_local(&s, 2);
+        single_write(&s, 100);
+        ck_assert(single_send_some(&s, n, 64));
+        single_lose(&s, 0);
+        all_room();
+        single_send(&s);
+        ck_assert_str_eq(single_said(&s, 1), "ACK 0/262144 AGAIN 0+100");
+        single_free(&s);
+    }
+}
+END_TEST
+
+/* ---- grace ---- */
+
+START_TEST(test_grace)
+{
+    single_local(&s, 1);
+    single_lose(&s, 0);
+    ck_assert_str_eq(single_acted(&s), "DIAL");
+    single_sleep(&s, 59999999);
+    ck_assert_str_eq(single_acted(&s), "");
+    if (_i == 0) {
+        single_sleep(&s, 1);
+        ck_assert_str_eq(single_acted(&s), "CLOSED 9");
+    } else { /* at the last moment */
+        ck_assert_int_eq(single_add(&s, 0), 0);
+        single_sleep(&s, 1);
+        ck_assert_str_eq(single_acted(&s), "");
+    }
+    single_free(&s);
+}
+END_TEST
+
+START_TEST(test_grace_of_the_remote)
+{
+    single_init(&s, BRAID_REMOTE);
+    single_open(&s);
+    single_sleep(&s, 60000000);
+    ck_assert_str_eq(single_acted(&s), "CLOSED 9"); /* nobody ever came */
+    single_free(&s);
+    single_remote(&s, 2);
+    single_lose(&s, 0);
+    single_lose(&s, 1);
+    single_sleep(&s, 60000000);
+    ck_assert_str_eq(single_acted(&s), "CLOSED 9");
+    single_free(&s);
+}
+END_TEST
+
+START_TEST(test_no_grace)
+{
+    single_init(&s, BRAID_REMOTE);
+    s.config.grace = 0;
+    single_open(&s);
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    single_acted(&s);
+    single_lose(&s, 0);
+    single_sleep(&s, 0);
+    ck_assert_str_eq(single_acted(&s), "CLOSED 9");
+    single_free(&s);
+}
+END_TEST
+
+/* ---- silence ---- */
+
+/* Silent, suspect, stale, and back. */
+START_TEST(test_silence)
+{
+    single_local(&s, 2);
+    single_write(&s, 100000);
+    send_on(0, 100000);
+    single_said(&s, 0);
+    ck_assert_str_eq(state(0), "active");
+    single_sleep(&s, 250000);
+    ck_assert_str_eq(state(0), "active");
+    single_sleep(&s, 62500);
+    ck_assert_str_eq(state(0), "suspect");
+    /* The head of the line goes elsewhere, no new data comes here, and it is asked. */
+    all_room();
+    single_send(&s);
+    ck_assert_int_eq(strncmp(single_said(&s, 1), "AGAIN 0+", 8), 0);
+    ck_assert_str_eq(single_said(&s, 0), "PING");
+    single_write(&s, 50);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "");
+    while (strcmp(state(0), "stale") != 0) {
+        ck_assert_uint_lt(s.now, SINGLE_START + 2000000);
+        ck_assert_int_eq(feed_pong(&s, 1, 0, 0), 0);
+        ck_assert_int_eq(feed_ack(&s, 1, 0, 262144, 1, (uint64_t[]){1, 100}), 0);
+        s.now = braid_session_deadline(s.session);
+        single_sleep(&s, 0);
+        all_room();
+        single_send(&s);
+    }
+    /* Whatever it held is on its way elsewhere now: when it dies, nothing is sent again. */
+    single_said(&s, 1);
+    if (_i == 0) {
+        ck_assert_int_eq(feed_pong(&s, 0, s.flow[0].ping, 0), 0);
+        ck_assert_str_eq(state(0), "active");
+    } else if (_i == 1) {
+        ck_assert_int_eq(feed_ack(&s, 1, 0, 262144, 1, (uint64_t[]){0, 1}), 0);
+        ck_assert_str_eq(state(0), "active");
+    }
+    single_lose(&s, 0);
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 0/262144");
+    single_free(&s);
+}
+END_TEST
+
+/* All silent at once: no path's fault. They are asked, and nothing is sent twice. */
+START_TEST(test_all_silent)
+{
+    struct braid_session_stats stats;
+
+    single_local(&s, 2);
+    single_write(&s, 20000);
+    send_on(0, 10000);
+    send_on(1, 10000);
+    for (uint64_t end = s.now + 10000000; s.now < end;) {
+        s.now = braid_session_deadline(s.session);
+        single_sleep(&s, 0);
+        all_room();
+        single_send(&s);
+    }
+    ck_assert_str_eq(state(0), "active");
+    ck_assert_str_eq(state(1), "active");
+    braid_session_get_stats(s.session, &stats);
+    ck_assert_uint_eq(stats.bytes_resent, 0);
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 0), "PING"));
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 1), "PING"));
+    single_free(&s);
+}
+END_TEST
+
+/* Silent for 15 s: given up, whatever the others do. */
+START_TEST(test_silent_for_good)
+{
+    single_local(&s, 1);
+    single_write(&s, 100);
+    single_send(&s);
+    while (s.now <= SINGLE_START + 15000000) {
+        ck_assert_str_eq(single_acted(&s), "");
+        s.now = braid_session_deadline(s.session);
+        single_sleep(&s, 0);
+        single_send(&s);
+    }
+    ck_assert_str_eq(single_acted(&s), "DIAL CLOSE_SUBFLOW 0:12");
+    ck_assert_uint_lt(s.now, SINGLE_START + 16000000);
+    single_free(&s);
+}
+END_TEST
+
+START_TEST(test_keep_alive)
+{
+    uint64_t idle;
+
+    single_local(&s, 1);
+    idle = s.now;
+    for (int i = 0; i < 5; i++) {
+        while (single_said(&s, 0)[0] == '\0') {
+            ck_assert_uint_lt(s.now, idle + 25000000);
+            s.now = braid_session_deadline(s.session);
+            single_sleep(&s, 0);
+            single_send(&s);
+        }
+        ck_assert_uint_eq(s.now, idle + 25000000);
+        ck_assert_str_eq(s.said, "PING");
+        idle = s.now;
+        ck_assert_int_eq(feed_pong(&s, 0, s.flow[0].ping, 0), 0);
+    }
+    single_free(&s);
+}
+END_TEST
+
+/* A socket that takes nothing while a PING is due: time passes in steps, not in a spin. */
+START_TEST(test_blocked_does_not_spin)
+{
+    int turns = 0;
+
+    single_local(&s, 1);
+    braid_subflow_set_blocked(s.flow[0].subflow, true);
+    for (uint64_t end = s.now + 60000000; s.now < end; turns++) {
+        s.now = braid_session_deadline(s.session);
+        if (s.now == BRAID_NEVER)
+            break;
+        single_sleep(&s, 0);
+        single_send(&s);
+        single_acted(&s);
+    }
+    ck_assert_int_lt(turns, 1000);
+    single_free(&s);
+}
+END_TEST
+
+/* ---- where control goes ---- */
+
+/* An ACK must not go where nobody has answered yet: it may lead nowhere. */
+START_TEST(test_control_on_answered_subflows)
+{
+    single_local(&s, 2);
+    single_lose(&s, 0);
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    single_send(&s);
+    single_said(&s, 0);
+    single_said(&s, 1);
+    ck_assert_int_eq(feed_data(&s, 1, 0, 100, 0), 0);
+    single_sleep(&s, 10000);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "");
+    ck_assert_str_eq(single_said(&s, 1), "ACK 100/262144 1:100");
+    braid_session_shutdown(s.session, s.now);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "FIN 0");
+    braid_session_reset(s.session, BRAID_ERR_RESET, s.now);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "RESET 96");
+    ck_assert_str_eq(single_said(&s, 0), "RESET 96");
+    single_free(&s);
+}
+END_TEST
+
+/* The time of pull and pulled may differ: the PONG is an answer all the same. */
+START_TEST(test_ping_pulled_later)
+{
+    struct braid_subflow *subflow;
+    struct iovec v[8];
+    uint64_t time;
+    int count;
+
+    single_local(&s, 1);
+    single_sleep(&s, 25000000);
+    subflow = braid_session_next_sender(s.session, s.now);
+    ck_assert_ptr_nonnull(subflow);
+    count = braid_subflow_pull(subflow, v, 8, s.now);
+    ck_assert_int_eq(count, 1);
+    ck_assert_int_eq(braid_wire_read_ping((uint8_t *)v[0].iov_base + 4, 8, &time), 0);
+    s.now += 3;
+    braid_subflow_pulled(subflow, v[0].iov_len, s.now);
+    ck_assert_int_eq(feed_pong(&s, 0, time, 0), 0);
+    for (uint64_t end = s.now + 20000000; s.now < end;)
+        single_sleep(&s, 100000);
+    ck_assert_str_eq(single_acted(&s), ""); /* it is not taken for dead */
+    single_free(&s);
+}
+END_TEST
+
+/* ---- joins at the wrong moment ---- */
+
+/* The HELLO of a join may bring the last acknowledgement: the session has then ended in order. */
+START_TEST(test_join_that_finishes)
+{
+    struct braid_hello hello = {.max_version = 1,
+                                .subflow = 9,
+                                .session = PAIR_ID,
+                                .token = "0123456789abcde",
+                                .ack = 1,
+                                .limit = 262144};
+
+    single_remote(&s, 1);
+    braid_session_shutdown(s.session, s.now);
+    single_send(&s);
+    ck_assert_int_eq(feed_fin(&s, 0, 0), 0);
+    single_send(&s);
+    ck_assert_int_eq(single_join(&s, 1, &hello), BRAID_ERR_FINISHED);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "FIN 0 ACK 1/262144 CLOSE 0");
+    ck_assert_str_eq(single_acted(&s), "EOF CLOSE_SUBFLOW 0:0 CLOSED 0");
+    single_free(&s);
+}
+END_TEST
+
+/* A subflow that is long dead and not buried, no memory for what it held, and one that joins. */
+START_TEST(test_join_without_memory)
+{
+    struct braid_hello hello = {
+        .max_version = 1, .subflow = 9, .session = PAIR_ID, .token = "0123456789abcde"};
+    int error;
+
+    hello.limit = 262144;
+    single_remote(&s, 2);
+    single_write(&s, 30000);
+    send_on(0, 10000);
+    send_on(1, 10000);
+    s.now += 16000000;
+    braid_pool_fail_after(s.pool, (uint64_t)_i + 1);
+    error = single_join(&s, 2, &hello);
+    braid_pool_fail_after(s.pool, 0);
+    ck_assert(error == BRAID_OK || error == BRAID_ERR_MEMORY);
+    if (error == BRAID_OK)
+        single_lose(&s, 2);
+    single_sleep(&s, 0);
+    single_send(&s);
+    single_acted(&s);
+    single_free(&s);
+}
+END_TEST
+
+int main(void)
+{
+    const struct suite_test tests[] = {
+        {test_death, 0},
+        {test_death_with_holes, 0},
+        {test_death_after_delivery, 0},
+        {test_fin_dies, 0},
+        {test_death_in_mid_frame, 0},
+        {test_grace, 2},
+        {test_grace_of_the_remote, 0},
+        {test_no_grace, 0},
+        {test_silence, 3},
+        {test_all_silent, 0},
+        {test_silent_for_good, 0},
+        {test_keep_alive, 0},
+        {test_blocked_does_not_spin, 0},
+        {test_control_on_answered_subflows, 0},
+        {test_ping_pulled_later, 0},
+        {test_join_that_finishes, 0},
+        {test_join_without_memory, 6},
+    };
+
+    return SUITE_RUN("session_rescue", tests);
+}
