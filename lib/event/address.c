@@ -170,6 +170,11 @@ out:
     return address;
 }
 
+struct braid_address *braid_address_copy(const struct braid_address *address)
+{
+    return braid_address_new(address->text, NULL);
+}
+
 void braid_address_free(struct braid_address *address)
 {
     free(address);

@@ -30,6 +30,9 @@ union braid_endpoint {
     struct sockaddr_in6 in6;
 };
 
+/* A copy for braid_address_free(); NULL: out of memory. */
+struct braid_address *braid_address_copy(const struct braid_address *address);
+
 /* Keeps a socket address. */
 void braid_endpoint_set(union braid_endpoint *endpoint, const struct sockaddr *sa);
 

@@ -2,6 +2,7 @@
 #include "connector.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "session_io.h"
 #include "subflow_io.h"
 
+#define PATHS_MAX 16
 #define DIAL_MILLISECONDS 5000u
 #define BACKOFF_MIN (250 * BRAID_MILLISECOND)
 #define BACKOFF_MAX (30 * BRAID_SECOND)
@@ -32,7 +34,9 @@ struct braid_connector {
     struct braid_session_io *io;
     unsigned paths;
     unsigned slot_count;
-    const struct braid_address *addresses[16];
+    const struct braid_address *addresses[PATHS_MAX];
+    struct braid_address *own[PATHS_MAX]; /* copies; NULL: they are the application's */
+    bool stopped;
     struct braid_slot slots[];
 };
 
@@ -59,16 +63,42 @@ struct braid_connector *braid_connector_new(struct braid_session_io *io,
     return connector;
 }
 
+/* Gives up all dials. */
+static void stop(struct braid_connector *connector)
+{
+    for (unsigned i = 0; i < connector->slot_count; i++) {
+        braid_dial_cancel(connector->slots[i].dial);
+        connector->slots[i].dial = NULL;
+    }
+}
+
 void braid_connector_free(struct braid_connector *connector)
 {
     if (connector == NULL)
         return;
-    for (unsigned i = 0; i < connector->slot_count; i++) {
-        braid_dial_cancel(connector->slots[i].dial);
+    stop(connector);
+    for (unsigned i = 0; i < connector->slot_count; i++)
         if (connector->slots[i].subflow != NULL)
             connector->slots[i].subflow->slot = NULL;
-    }
+    for (unsigned i = 0; i < connector->paths; i++)
+        braid_address_free(connector->own[i]);
     braid_pool_release(connector->io->context->pool, connector, size_of(connector->slot_count));
+}
+
+void braid_connector_keep_addresses(struct braid_connector *connector)
+{
+    for (unsigned i = 0; i < connector->paths; i++) {
+        connector->own[i] = braid_address_copy(connector->addresses[i]);
+        if (connector->own[i] == NULL) {
+            stop(connector);
+            connector->stopped = true;
+            return;
+        }
+        connector->addresses[i] = connector->own[i];
+    }
+    for (unsigned i = 0; i < connector->slot_count; i++)
+        if (connector->slots[i].dial != NULL)
+            connector->slots[i].dial->address = connector->addresses[i % connector->paths];
 }
 
 static unsigned path_of(const struct braid_slot *slot)
@@ -166,18 +196,25 @@ static void dial(struct braid_slot *slot, uint64_t now)
         on_failure(slot, BRAID_ERR_MEMORY, 0, now);
 }
 
-void braid_connector_update(struct braid_connector *connector, uint64_t now)
+/* How many slots are to be in use. */
+static unsigned wanted_slots(const struct braid_connector *connector)
 {
     unsigned wanted = braid_session_subflows_wanted(connector->io->session);
-    unsigned live = connector->slot_count;
 
-    if (wanted < live)
-        live = wanted;
-    for (unsigned i = live; i < connector->slot_count; i++) {
+    if (connector->stopped)
+        return 0;
+    return wanted < connector->slot_count ? wanted : connector->slot_count;
+}
+
+void braid_connector_update(struct braid_connector *connector, uint64_t now)
+{
+    unsigned wanted = wanted_slots(connector);
+
+    for (unsigned i = wanted; i < connector->slot_count; i++) {
         braid_dial_cancel(connector->slots[i].dial);
         connector->slots[i].dial = NULL;
     }
-    for (unsigned i = 0; i < live; i++) {
+    for (unsigned i = 0; i < wanted; i++) {
         struct braid_slot *slot = &connector->slots[i];
 
         if (slot->dial == NULL && slot->subflow == NULL && slot->due <= now)
@@ -187,10 +224,10 @@ void braid_connector_update(struct braid_connector *connector, uint64_t now)
 
 uint64_t braid_connector_deadline(const struct braid_connector *connector)
 {
-    unsigned wanted = braid_session_subflows_wanted(connector->io->session);
+    unsigned wanted = wanted_slots(connector);
     uint64_t deadline = BRAID_NEVER;
 
-    for (unsigned i = 0; i < connector->slot_count && i < wanted; i++) {
+    for (unsigned i = 0; i < wanted; i++) {
         const struct braid_slot *slot = &connector->slots[i];
 
         if (slot->dial == NULL && slot->subflow == NULL && slot->due < deadline)

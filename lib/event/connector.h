@@ -25,6 +25,9 @@ struct braid_connector *braid_connector_new(struct braid_session_io *io,
 /* Gives up its dials; the subflows that it made stay. NULL is allowed. */
 void braid_connector_free(struct braid_connector *connector);
 
+/* Copies the addresses, which are about to go; without memory it dials no more. */
+void braid_connector_keep_addresses(struct braid_connector *connector);
+
 /* Dials what the session wants now and is due. */
 void braid_connector_update(struct braid_connector *connector, uint64_t now);
 

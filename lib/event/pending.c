@@ -147,7 +147,7 @@ static void greeted(struct braid_pending *pending, const struct braid_hello *hel
         if (!known)
             listener->cb(listener, &io->stream, listener->arg);
         if (rest->len > 0)
-            braid_subflow_io_feed(subflow, rest, 1, now);
+            braid_subflow_io_feed(subflow, rest, 1, braid_clock());
         if (!known) {
             /* A target on this machine is connected by now: one write says so and greets. */
             braid_session_io_postpone(io);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "clock.h"
+#include "connector.h"
 #include "context.h"
 #include "session_io.h"
 
@@ -97,8 +98,12 @@ void braid_stream_free(struct braid_stream *stream)
     io = io_of(stream);
     now = braid_clock();
     stream->freed = true;
-    if (!io->closed)
+    if (!io->closed) {
+        /* The session outlives its stream until the peer has been told. */
+        if (io->connector != NULL)
+            braid_connector_keep_addresses(io->connector);
         braid_session_reset(io->session, BRAID_ERR_RESET, now);
+    }
     braid_session_io_touch(io, now);
 }
 

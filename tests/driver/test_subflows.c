@@ -4,11 +4,15 @@
  */
 #include <check.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "event/context.h"
+#include "event/session_io.h"
+#include "event/subflow_io.h"
 #include "forwarder.h"
 #include "world.h"
 
@@ -203,6 +207,21 @@ START_TEST(dead_path_does_not_matter)
 }
 END_TEST
 
+static bool nothing_alive(void *arg)
+{
+    struct braid_stream_info info;
+
+    (void)arg;
+    braid_stream_get_info(app.stream, &info);
+    return info.subflows == 0;
+}
+
+static bool peer_over(void *arg)
+{
+    (void)arg;
+    return w.apps[0].closed || w.apps[0].error;
+}
+
 /* Nobody there, and nobody comes: the stream ends in an error. */
 START_TEST(nobody_there)
 {
@@ -237,6 +256,56 @@ START_TEST(grace_ends)
 }
 END_TEST
 
+/* The address goes with the stream, but the peer must still be told of the end. */
+START_TEST(reset_is_dialled_after_the_stream)
+{
+    const struct braid_address *via =
+        braid_address_new(braid_address_text(forwarder.address), NULL);
+
+    app.to_send = w.script.to_send = 1000;
+    app_connect_via(&w, &app, &via, 1);
+    ck_assert(run_until(w.base, connected, NULL, 10));
+    for (unsigned i = 0; i < forwarder.count; i++)
+        forwarder_cut(&forwarder, i);
+    ck_assert(run_until(w.base, nothing_alive, NULL, 10));
+    app_free(&app);
+    braid_address_free((struct braid_address *)(uintptr_t)via);
+    ck_assert(run_until(w.base, peer_over, NULL, 10));
+    ck_assert_int_eq(w.apps[0].reason, BRAID_ERR_RESET);
+}
+END_TEST
+
+static int option_of(int fd, int level, int option)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+
+    ck_assert_int_eq(getsockopt(fd, level, option, &value, &len), 0);
+    return value;
+}
+
+/* At both ends, though one of them only inherits them from its listener. */
+START_TEST(options_are_set)
+{
+    struct braid_context *contexts[2] = {w.local, w.remote};
+
+    app.to_send = w.script.to_send = 1000;
+    app_connect(&w, &app);
+    ck_assert(run_until(w.base, connected, NULL, 10));
+    for (int i = 0; i < 2; i++) {
+        const struct braid_session_io *io = LIST_FIRST(&contexts[i]->sessions);
+        int fd = TAILQ_FIRST(&io->subflows)->transport.fd;
+
+        ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+        ck_assert_int_eq(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+        ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+        ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+        ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 6);
+        ck_assert_int_eq(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 20000);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("subflows");
@@ -251,6 +320,8 @@ static Suite *suite(void)
     tcase_add_test(t, dead_path_does_not_matter);
     tcase_add_test(t, nobody_there);
     tcase_add_test(t, grace_ends);
+    tcase_add_test(t, reset_is_dialled_after_the_stream);
+    tcase_add_test(t, options_are_set);
     suite_add_tcase(s, t);
     return s;
 }
