@@ -11,6 +11,7 @@
 enum braid_timer {
     BRAID_TIMER_ACK,     /* a delayed acknowledgement */
     BRAID_TIMER_WATCH,   /* a look at the subflows' progress, or their keep-alive */
+    BRAID_TIMER_PACE,    /* a path that was full should have drained a little */
     BRAID_TIMER_JOIN,    /* a session that has grown old wants all its subflows */
     BRAID_TIMER_OPEN,    /* LOCAL: the peer must have answered */
     BRAID_TIMER_GRACE,   /* without a subflow */

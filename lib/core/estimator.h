@@ -1,38 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is known of one subflow's speed: round trip, rate, and how long new bytes would take.
+ * What is known of one subflow's speed: round trip, rate, and how long new bytes would take; and of
+ * its liveliness: when TCP last delivered anything, and the longest pause it has made of late.
  */
 #ifndef BRAID_ESTIMATOR_H
 #define BRAID_ESTIMATOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct braid_sample;
 
 struct braid_estimator {
+    bool sampled; /* there was a sample at all: a transport without TCP never has one */
     uint64_t rtt; /* microseconds, smoothed; 0: unknown */
     uint64_t rttvar;
     uint64_t min_rtt;
-    uint64_t rate;        /* bytes a second; 0: unknown */
-    uint64_t window_rate; /* congestion window over round trip, the guess before rate is measured */
-    uint64_t delivered;   /* of the last sample: segments, and bytes acknowledged */
-    uint64_t bytes_acked;
-    uint64_t rate_start; /* of the running measurement: time and bytes acknowledged then */
-    uint64_t rate_acked;
-    uint32_t outq;
+    uint64_t rate;        /* bytes a second, measured; 0: unknown */
+    uint64_t window_rate; /* congestion window over round trip: the guess before that */
+    uint64_t best;        /* the highest measurement so far, to see when it stops growing */
+    unsigned plateau;     /* measurements since it last grew by a quarter */
+
+    uint64_t delivered;  /* bytes, as far as TCP tells, of the last sample */
+    uint64_t rate_start; /* of the running measurement: time and bytes delivered then; 0: none */
+    uint64_t rate_delivered;
+
+    uint64_t outq;    /* bytes in the socket: of the last sample, and written since */
+    bool waiting;     /* something was on its way, unacknowledged by TCP, at the last sample */
+    uint64_t moved;   /* since when that shows nothing newly delivered */
+    uint64_t backoff; /* TCP's own timer has fired so often in a row */
+
+    uint64_t pause[2]; /* the longest between two deliveries: in the last full epoch, in this one */
+    uint64_t pause_start;
 };
 
 /*
  * Takes a sample.
  *
- * busy: whether there was always something to send since the last one; only then it says anything
- * about the rate. Returns whether the sample shows that anything new was delivered.
+ * busy: whether there was always something to send since the last one; only then a low rate is the
+ * subflow's own. Returns whether the sample shows that anything new was delivered.
  */
-int braid_estimator_sample(struct braid_estimator *e, const struct braid_sample *sample, int busy,
-                           uint64_t now);
+bool braid_estimator_sample(struct braid_estimator *e, const struct braid_sample *sample, bool busy,
+                            uint64_t now);
 
 /* A measured round trip, from PING and PONG, for transports without samples. */
 void braid_estimator_round_trip(struct braid_estimator *e, uint64_t rtt);
+
+/* Notes n bytes written to the socket. */
+void braid_estimator_written(struct braid_estimator *e, uint64_t n, uint64_t now);
+
+/* Notes that something is known to have arrived, by other means than a sample. */
+void braid_estimator_arrived(struct braid_estimator *e, uint64_t now);
 
 /* The best guess of the rate, bytes a second, never 0. */
 uint64_t braid_estimator_rate(const struct braid_estimator *e);
@@ -42,5 +60,21 @@ uint64_t braid_estimator_rate(const struct braid_estimator *e);
  * (queued + n) / rate + min_rtt / 2 (transport.md 1.2).
  */
 uint64_t braid_estimator_arrival(const struct braid_estimator *e, uint64_t queued, uint64_t n);
+
+/*
+ * The most bytes that this subflow should have in its socket: what fills the path, and 15 ms. More
+ * would only queue in the network, where nobody can take it back. No limit (UINT64_MAX) before the
+ * rate is known and has stopped growing.
+ */
+uint64_t braid_estimator_cap(const struct braid_estimator *e);
+
+/*
+ * How long TCP may deliver nothing before the path is suspected, microseconds: a round trip more
+ * than usual, or three times the longest pause of the last seconds; 60 to 500 ms (transport.md 2).
+ */
+uint64_t braid_estimator_patience(const struct braid_estimator *e);
+
+/* For how long something was on its way and nothing was delivered; 0: nothing is. */
+uint64_t braid_estimator_silence(const struct braid_estimator *e, uint64_t now);
 
 #endif

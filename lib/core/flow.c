@@ -32,7 +32,7 @@ void braid_flow_drained(struct braid_flow *flow, uint64_t drained, uint64_t roun
     if (elapsed < EPOCH_MIN || elapsed < round_trip)
         return;
     /* Epochs longer than a minute say nothing about rate, and must not overflow below. */
-    wanted = elapsed > 60000000 ? 0 : 2 * taken * (round_trip + DELAY_SPARE) / elapsed;
+    wanted = elapsed > 60000000 ? 0 : 3 * taken * (round_trip + DELAY_SPARE) / elapsed;
     wanted = min64(wanted + WINDOW_SPARE, flow->window_max);
     if (wanted > flow->window)
         flow->window = wanted;

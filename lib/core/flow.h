@@ -2,7 +2,7 @@
 /*
  * Flow control of what comes in: how far the peer may send.
  *
- * The window grows with the application's appetite: twice what it takes in one round trip
+ * The window grows with the application's appetite: thrice what it takes in one round trip
  * (dynamic right-sizing, as Linux' tcp_rcv_space_adjust does), never beyond its cap, and never
  * shrinks below what was promised: limits only move up.
  */

@@ -17,6 +17,32 @@ static bool gather(struct braid_greeting *greeting, size_t want, const uint8_t *
     return n == missing;
 }
 
+static uint16_t payload_size(const uint8_t *head)
+{
+    return (uint16_t)(head[2] << 8 | head[3]);
+}
+
+/* Gathers the header of the first frame that is not to be ignored; true when it is whole. */
+static bool gather_head(struct braid_greeting *greeting, const uint8_t *bytes, size_t len,
+                        size_t *used)
+{
+    const uint8_t *head = greeting->bytes + BRAID_PREAMBLE_SIZE;
+
+    for (;;) {
+        size_t n = len - *used < greeting->skip ? len - *used : greeting->skip;
+
+        greeting->skip = (uint16_t)(greeting->skip - n);
+        *used += n;
+        if (greeting->skip > 0 ||
+            !gather(greeting, BRAID_PREAMBLE_SIZE + BRAID_FRAME_HEAD, bytes, len, used))
+            return false;
+        if (head[0] != BRAID_FRAME_PAD && head[0] < BRAID_FRAME_IGNORE)
+            return true;
+        greeting->skip = payload_size(head);
+        greeting->fill = BRAID_PREAMBLE_SIZE;
+    }
+}
+
 int braid_greeting_feed(struct braid_greeting *greeting, const uint8_t *bytes, size_t len,
                         size_t *used, uint64_t *id, struct braid_hello *hello)
 {
@@ -36,9 +62,9 @@ int braid_greeting_feed(struct braid_greeting *greeting, const uint8_t *bytes, s
     if (preamble.security != BRAID_SECURITY_NONE)
         return -BRAID_ERR_SECURITY;
     *id = preamble.session;
-    if (!gather(greeting, heads, bytes, len, used))
+    if (!gather_head(greeting, bytes, len, used))
         return BRAID_GREETING_MORE;
-    payload = (size_t)head[2] << 8 | head[3];
+    payload = payload_size(head);
     if (head[0] != BRAID_FRAME_HELLO || payload > BRAID_HELLO_MAX)
         return -BRAID_ERR_PROTOCOL;
     if (!gather(greeting, heads + payload, bytes, len, used))

@@ -21,6 +21,7 @@ enum braid_hello_flags {
     BRAID_HELLO_CREATE = 1, /* make the session when it does not exist */
     BRAID_HELLO_BACKUP = 2,
     BRAID_HELLO_REPLY = 4,
+    BRAID_HELLO_REDUNDANT = 8, /* with CREATE: send every byte on two subflows */
 };
 
 struct braid_hello {
@@ -38,6 +39,7 @@ struct braid_hello {
 /* What has been read of a greeting; zeroed at the start. */
 struct braid_greeting {
     uint16_t fill;
+    uint16_t skip; /* bytes left of a frame to be ignored */
     uint8_t bytes[BRAID_GREETING_MAX];
 };
 

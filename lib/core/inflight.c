@@ -8,6 +8,9 @@
 /* A ring larger than this is given back when it runs empty, so that idle subflows hold little. */
 #define KEEP_ROOM 8u
 
+/* Neighbours whose times differ by less, in microseconds, are one entry. */
+#define SAME_TIME 5000u
+
 void braid_inflight_clear(struct braid_inflight *queue, struct braid_pool *pool)
 {
     braid_pool_release(pool, queue->at, queue->room * sizeof *queue->at);
@@ -17,7 +20,7 @@ void braid_inflight_clear(struct braid_inflight *queue, struct braid_pool *pool)
 int braid_inflight_reserve(struct braid_inflight *queue, struct braid_pool *pool, size_t n)
 {
     size_t room = queue->room == 0 ? KEEP_ROOM : queue->room;
-    struct braid_range *at;
+    struct braid_flight *at;
 
     while (room < queue->count + n)
         room *= 2;
@@ -35,27 +38,27 @@ int braid_inflight_reserve(struct braid_inflight *queue, struct braid_pool *pool
     return 0;
 }
 
-void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t len)
+void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t len, uint64_t due)
 {
     queue->bytes += len;
     if (queue->count > 0) {
-        struct braid_range *last =
+        struct braid_flight *last =
             &queue->at[(queue->first + queue->count - 1) & (queue->room - 1)];
 
-        if (last->end == start) {
-            last->end += len;
+        if (last->range.end == start && due <= last->due + SAME_TIME) {
+            last->range.end += len;
             return;
         }
     }
     queue->at[(queue->first + queue->count) & (queue->room - 1)] =
-        (struct braid_range){start, start + len};
+        (struct braid_flight){{start, start + len}, due};
     queue->count++;
 }
 
 struct braid_range braid_inflight_pop(struct braid_inflight *queue, struct braid_pool *pool,
                                       uint64_t max)
 {
-    struct braid_range *front = &queue->at[queue->first];
+    struct braid_range *front = &queue->at[queue->first].range;
     struct braid_range popped = *front;
 
     if (popped.end - popped.start > max)
@@ -71,7 +74,7 @@ struct braid_range braid_inflight_pop(struct braid_inflight *queue, struct braid
     return popped;
 }
 
-struct braid_range braid_inflight_at(const struct braid_inflight *queue, size_t i)
+struct braid_flight braid_inflight_at(const struct braid_inflight *queue, size_t i)
 {
     return queue->at[(queue->first + i) & (queue->room - 1)];
 }

@@ -12,9 +12,14 @@
 #include "pool.h"
 #include "ranges.h"
 
+struct braid_flight {
+    struct braid_range range;
+    uint64_t due; /* when its first byte was expected to arrive as it was written */
+};
+
 /* Zeroed: empty. A ring: room is a power of two or 0. */
 struct braid_inflight {
-    struct braid_range *at;
+    struct braid_flight *at;
     size_t first;
     size_t count;
     size_t room;
@@ -26,8 +31,8 @@ void braid_inflight_clear(struct braid_inflight *queue, struct braid_pool *pool)
 /* Makes sure that the next n pushes succeed. Returns 0 or -BRAID_ERR_MEMORY. */
 int braid_inflight_reserve(struct braid_inflight *queue, struct braid_pool *pool, size_t n);
 
-/* Appends [start, start + len); there must be room. */
-void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t len);
+/* Appends [start, start + len), expected to arrive at `due`; there must be room. */
+void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t len, uint64_t due);
 
 /*
  * Takes at most max bytes off the front, all from one range; max and the queue must not be 0.
@@ -35,7 +40,7 @@ void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t 
 struct braid_range braid_inflight_pop(struct braid_inflight *queue, struct braid_pool *pool,
                                       uint64_t max);
 
-/* The i-th range from the front, i < count. */
-struct braid_range braid_inflight_at(const struct braid_inflight *queue, size_t i);
+/* The i-th from the front, i < count. */
+struct braid_flight braid_inflight_at(const struct braid_inflight *queue, size_t i);
 
 #endif

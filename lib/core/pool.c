@@ -30,6 +30,11 @@ static size_t chunk_bytes(bool large)
     return large ? BRAID_CHUNK_LARGE : BRAID_CHUNK_SMALL;
 }
 
+size_t braid_pool_cap(const struct braid_pool *pool)
+{
+    return pool->cap == 0 ? SIZE_MAX : pool->cap;
+}
+
 bool braid_pool_has(const struct braid_pool *pool, size_t size)
 {
     if (pool->fail_in == 1)

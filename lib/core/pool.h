@@ -42,6 +42,9 @@ size_t braid_pool_bytes(const struct braid_pool *pool);
 /* Bytes handed out alone, 0 when nothing is leaked at the end. */
 size_t braid_pool_used(const struct braid_pool *pool);
 
+/* The most it hands out; SIZE_MAX when there is no cap. */
+size_t braid_pool_cap(const struct braid_pool *pool);
+
 /* Whether size more bytes would be handed out now. */
 bool braid_pool_has(const struct braid_pool *pool, size_t size);
 

@@ -1,58 +1,121 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What becomes of bytes on a subflow that is dead or silent: they are sent again elsewhere.
+ * What becomes of bytes on a subflow that is dead, silent or late: they are sent again elsewhere.
  *
- * Silence means that something of ours is outstanding and nothing shows that it arrives: no data
- * acknowledgement, nothing newly delivered by TCP. It counts against a subflow only while another
- * one is healthy; when all are silent it is the peer or the network, and only PING goes out.
+ * A subflow is silent when something is on its way and TCP delivers nothing: a path fails like
+ * that long before TCP's own timers say so (transport.md 2). A proxy in between may acknowledge
+ * what then gets lost, so the peer's own acknowledgements are watched as well, with more patience.
+ * Silence counts against a subflow only while another one is lively; when all are silent it is the
+ * peer or the whole network, and only PING goes out.
  */
 #include "session_internal.h"
 
 #define HELLO_TIMEOUT 5000000u /* microseconds, for an answer to our HELLO */
-#define SILENCE_MIN 250000u    /* before a subflow is suspected */
-#define SILENCE_MAX 1000000u
-#define SILENCE_DEAD 15000000u /* before it is given up, whatever the others do */
-#define KEEPALIVE 25000000u    /* below the idle timeouts of NATs (transport.md 7) */
+#define TICK 10000u            /* between two looks at a subflow that may have gone silent */
+#define PATH_DEAD 3000000u     /* of TCP's silence: a fresh connection is faster than its timers */
+#define CONTROL_PATIENCE 3u    /* times as long for control frames */
+#define PEER_PATIENCE 1000000u /* without an acknowledgement of the peer's own */
+#define PEER_DEAD 15000000u
+#define KEEPALIVE 25000000u /* below the idle timeouts of NATs (transport.md 7) */
 #define DOUBTS_MAX 3u
-#define DOUBT_TIME 10000000u /* without another wrong suspicion, and there is one doubt less */
-#define HEAD_BYTES 65536u    /* what is sent again of a suspect's bytes */
+#define DOUBT_TIME 10000000u   /* without a wrong suspicion, and there is one doubt less */
+#define DOUBT_SILENCE 1000000u /* a subflow that was suspected for longer had failed indeed */
+#define HEAD_BYTES 65536u      /* what is sent again at first of a suspect's bytes */
+#define LATE_BYTES 16384u      /* what is sent again at once of those that are merely late */
+#define LATE_SPARE 20000u      /* how much sooner another subflow must be */
+#define LATE_MIN 30000u        /* how late is late */
+#define EXTRA_FREE 262144u     /* bytes sent again for lateness: so many, and 3 % */
 
-/*
- * How long this subflow may be silent before it is suspected: longer after each suspicion in the
- * session that proved wrong, or resending would take the little that a crowded path can carry.
- */
-static uint64_t patience(const struct braid_subflow *subflow)
+/* ---- silence ---- */
+
+enum quiet { LIVELY, QUIET, SILENT };
+
+static enum quiet judge_silence(uint64_t silence, uint64_t patience)
 {
-    const struct braid_estimator *e = &subflow->estimator;
-    uint64_t limit = 2 * e->rtt + 4 * e->rttvar;
-
-    if (limit < SILENCE_MIN)
-        limit = SILENCE_MIN;
-    if (limit > SILENCE_MAX)
-        limit = SILENCE_MAX;
-    return limit << subflow->session->doubts;
+    if (silence <= patience)
+        return LIVELY;
+    return silence <= 2 * patience ? QUIET : SILENT;
 }
 
-void braid_rescue_doubt(struct braid_session *session, uint64_t now)
+/*
+ * How long TCP may be silent on this subflow: longer after each suspicion in the session that
+ * proved wrong, or resending would take the little that a crowded path can carry.
+ */
+static uint64_t path_patience(const struct braid_subflow *subflow)
 {
+    /* A few bytes of control alone are acknowledged by TCP when it likes, up to 40 ms later. */
+    uint64_t times = subflow->inflight.bytes > 0 ? 1 : CONTROL_PATIENCE;
+
+    return times * braid_estimator_patience(&subflow->estimator) << subflow->session->doubts;
+}
+
+/* Where TCP cannot be asked, the peer's word is all there is, and is waited for less long. */
+static uint64_t peer_patience(const struct braid_subflow *subflow)
+{
+    const struct braid_estimator *e = &subflow->estimator;
+    uint64_t patience = 2 * e->rtt + (e->sampled ? PEER_PATIENCE : 4 * e->rttvar);
+
+    if (patience < PEER_PATIENCE / 4)
+        patience = PEER_PATIENCE / 4;
+    return patience << subflow->session->doubts;
+}
+
+void braid_rescue_doubt(struct braid_subflow *subflow, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+
+    if (now - subflow->suspected_at > DOUBT_SILENCE)
+        return; /* it was right: the path had failed */
     if (session->doubts < DOUBTS_MAX)
         session->doubts++;
     session->doubted_at = now;
 }
 
-static uint64_t silence(const struct braid_subflow *subflow, uint64_t now)
+/* How long the peer has not shown that it receives anything on this subflow, while it should. */
+static uint64_t peer_silence(const struct braid_subflow *subflow, uint64_t now)
 {
     return braid_subflow_outstanding(subflow) ? now - subflow->progress_at : 0;
 }
 
-static bool has_healthy_other(const struct braid_subflow *subflow, uint64_t now)
+static enum quiet quiet_by_peer(const struct braid_subflow *subflow, uint64_t now)
+{
+    return judge_silence(peer_silence(subflow, now), peer_patience(subflow));
+}
+
+static enum quiet quiet_by_tcp(const struct braid_subflow *subflow, uint64_t now)
+{
+    const struct braid_estimator *e = &subflow->estimator;
+    enum quiet quiet = judge_silence(braid_estimator_silence(e, now), path_patience(subflow));
+
+    return quiet == QUIET && e->backoff > 0 ? SILENT : quiet;
+}
+
+static enum quiet quietness(const struct braid_subflow *subflow, uint64_t now)
+{
+    enum quiet by_tcp = quiet_by_tcp(subflow, now), by_peer = quiet_by_peer(subflow, now);
+
+    return by_tcp > by_peer ? by_tcp : by_peer;
+}
+
+static bool has_lively_other(const struct braid_subflow *subflow, uint64_t now)
 {
     for (const struct braid_subflow *s = subflow->session->subflows; s != NULL; s = s->next) {
-        if (s != subflow && s->state == BRAID_SUBFLOW_ACTIVE && silence(s, now) <= patience(s))
+        if (s != subflow && s->state == BRAID_SUBFLOW_ACTIVE && quietness(s, now) == LIVELY)
             return true;
     }
     return false;
 }
+
+static bool is_dead(const struct braid_subflow *subflow, uint64_t now)
+{
+    const struct braid_estimator *e = &subflow->estimator;
+    uint64_t patience = 6 * path_patience(subflow);
+
+    return braid_estimator_silence(e, now) > (patience > PATH_DEAD ? patience : PATH_DEAD) ||
+           peer_silence(subflow, now) > PEER_DEAD;
+}
+
+/* ---- sending again ---- */
 
 /* Queues what of [start, end) is not known to have arrived. */
 static int queue_again(struct braid_session *session, uint64_t start, uint64_t end)
@@ -69,86 +132,150 @@ static int queue_again(struct braid_session *session, uint64_t start, uint64_t e
     return 0;
 }
 
+/* Queues the first `bytes` of what is in flight, less what was queued before. */
+static int rescue_front(struct braid_subflow *subflow, uint64_t bytes)
+{
+    uint64_t position = 0;
+
+    for (size_t i = 0; i < subflow->inflight.count && position < bytes; i++) {
+        struct braid_range range = braid_inflight_at(&subflow->inflight, i).range;
+        uint64_t len = range.end - range.start;
+        uint64_t skip = subflow->rescued > position ? subflow->rescued - position : 0;
+
+        if (skip < len) {
+            uint64_t end = position + len > bytes ? range.start + bytes - position : range.end;
+
+            if (queue_again(subflow->session, range.start + skip, end) != 0)
+                return -BRAID_ERR_MEMORY;
+        }
+        position += len;
+    }
+    position = position < bytes ? position : bytes;
+    if (position > subflow->rescued)
+        subflow->rescued = position;
+    return 0;
+}
+
 int braid_rescue_all(struct braid_subflow *subflow)
 {
-    uint64_t skip = subflow->rescued;
-
-    for (size_t i = 0; i < subflow->inflight.count; i++) {
-        struct braid_range range = braid_inflight_at(&subflow->inflight, i);
-        uint64_t len = range.end - range.start;
-
-        if (len <= skip) {
-            skip -= len;
-            continue;
-        }
-        if (queue_again(subflow->session, range.start + skip, range.end) != 0)
-            return -BRAID_ERR_MEMORY;
-        skip = 0;
-    }
-    subflow->rescued = subflow->inflight.bytes;
+    if (rescue_front(subflow, subflow->inflight.bytes) != 0)
+        return -BRAID_ERR_MEMORY;
     if (subflow->session->fin_on == subflow)
         subflow->session->fin_on = NULL;
     return 0;
 }
 
-/* Queues the head of the line, as far as it is on this subflow. */
-static void rescue_head(struct braid_subflow *subflow)
+/* ---- late bytes ---- */
+
+/* Whether the budget for bytes that are only late allows n more. */
+static bool may_repeat(const struct braid_session *session, uint64_t n)
 {
-    uint64_t stop = subflow->session->sendbuf.una + HEAD_BYTES;
-
-    for (size_t i = 0; i < subflow->inflight.count; i++) {
-        struct braid_range range = braid_inflight_at(&subflow->inflight, i);
-
-        if (range.start < stop &&
-            queue_again(subflow->session, range.start, range.end < stop ? range.end : stop) != 0)
-            return; /* only an early start is lost: STALE or the end will try again */
-    }
+    return session->late_bytes + n <= EXTRA_FREE + session->next * 3 / 100;
 }
+
+/* The subflow that the head of the line is on, with when it was expected there; NULL: none. */
+static struct braid_subflow *head_carrier(const struct braid_session *session, uint64_t *due)
+{
+    uint64_t una = session->sendbuf.una;
+
+    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        struct braid_flight front;
+
+        if (s->inflight.count == 0 || s->rescued > 0)
+            continue;
+        front = braid_inflight_at(&s->inflight, 0);
+        if (front.range.start <= una && una < front.range.end) {
+            *due = front.due;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+bool braid_rescue_late(struct braid_session *session, const struct braid_subflow *fast,
+                       uint64_t now)
+{
+    uint64_t due, late, sooner;
+    struct braid_subflow *slow = head_carrier(session, &due);
+
+    if (slow == NULL || slow == fast || fast->state != BRAID_SUBFLOW_ACTIVE || !fast->proven ||
+        !may_repeat(session, LATE_BYTES))
+        return false;
+    sooner = now + 2 * braid_subflow_arrival(fast, LATE_BYTES) + LATE_SPARE;
+    /* Overdue, the way back included, or not due for long while the other one idles. */
+    late = due + slow->estimator.rtt + braid_subflow_arrival(slow, 0) / 2 + LATE_MIN;
+    if (now < late && due < sooner)
+        return false;
+    if (rescue_front(slow, LATE_BYTES) != 0)
+        return false;
+    session->late_bytes += LATE_BYTES;
+    return session->again.count > 0;
+}
+
+/* ---- the watch ---- */
 
 /* Moves a silent subflow on: PING, SUSPECT, STALE, lost. */
 static void judge(struct braid_subflow *subflow, uint64_t now)
 {
-    uint64_t silent = silence(subflow, now), limit = patience(subflow);
+    enum quiet quiet = quietness(subflow, now);
 
-    if (silent > SILENCE_DEAD) {
+    if (is_dead(subflow, now)) {
         braid_subflow_fail(subflow, BRAID_ERR_SILENT, now);
         return;
     }
-    if (silent <= limit) {
+    if (quiet == LIVELY) {
         if (!braid_subflow_outstanding(subflow) && now - subflow->sent_at >= KEEPALIVE)
             subflow->want_ping = true;
         return;
     }
-    if (subflow->ping_at == 0)
+    if (subflow->ping_at == 0 && !subflow->want_ping) {
         subflow->want_ping = true;
-    if (!has_healthy_other(subflow, now))
+    }
+    if (!has_lively_other(subflow, now))
         return;
     if (subflow->state == BRAID_SUBFLOW_ACTIVE) {
         subflow->state = BRAID_SUBFLOW_SUSPECT;
-        rescue_head(subflow);
+        subflow->suspected_at = now;
+        if (rescue_front(subflow, HEAD_BYTES) != 0)
+            return; /* only an early start is lost: STALE or the end will try again */
     }
-    if (silent > 2 * limit && subflow->state == BRAID_SUBFLOW_SUSPECT &&
+    if (quiet == SILENT && subflow->state == BRAID_SUBFLOW_SUSPECT &&
         braid_rescue_all(subflow) == 0)
         subflow->state = BRAID_SUBFLOW_STALE;
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* When to look at this subflow next. */
 static uint64_t next_look(const struct braid_subflow *subflow, uint64_t now)
 {
-    uint64_t at;
+    const struct braid_estimator *e = &subflow->estimator;
+    uint64_t at = BRAID_NEVER;
+    uint64_t tick = e->waiting ? TICK : PEER_PATIENCE / 16;
 
     if (subflow->state == BRAID_SUBFLOW_HELLO)
         return subflow->added_at + HELLO_TIMEOUT;
-    if (!braid_subflow_outstanding(subflow))
-        return subflow->sent_at + KEEPALIVE;
-    at = subflow->progress_at + patience(subflow);
-    return at > now ? at : now + patience(subflow) / 4;
+    if (e->waiting)
+        at = e->moved + path_patience(subflow) / 2;
+    if (braid_subflow_outstanding(subflow))
+        at = min64(at, subflow->progress_at + peer_patience(subflow));
+    if (at == BRAID_NEVER)
+        at = subflow->sent_at + KEEPALIVE;
+    return at > now ? at : now + tick;
 }
 
-void braid_rescue_expect(struct braid_session *session, uint64_t now)
+void braid_rescue_expect(struct braid_session *session, const struct braid_subflow *subflow,
+                         uint64_t now)
 {
-    if (session->deadlines.at[BRAID_TIMER_WATCH] > now + SILENCE_MIN)
-        session->deadlines.at[BRAID_TIMER_WATCH] = now + SILENCE_MIN;
+    uint64_t at =
+        now + (subflow->estimator.sampled ? braid_estimator_patience(&subflow->estimator) / 2
+                                          : PEER_PATIENCE / 4);
+
+    if (session->deadlines.at[BRAID_TIMER_WATCH] > at)
+        session->deadlines.at[BRAID_TIMER_WATCH] = at;
 }
 
 void braid_rescue_welcome(struct braid_session *session, uint64_t now)
@@ -166,7 +293,6 @@ void braid_rescue_watch(struct braid_session *session, uint64_t now)
         session->doubts--;
         session->doubted_at = now;
     }
-
     for (struct braid_subflow *s = session->subflows; s != NULL; s = next) {
         next = s->next;
         if (s->state != BRAID_SUBFLOW_HELLO)
@@ -176,12 +302,7 @@ void braid_rescue_watch(struct braid_session *session, uint64_t now)
         if (session->state == BRAID_SESSION_OVER)
             return;
     }
-    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
-        uint64_t look = next_look(s, now);
-
-        at = look < at ? look : at;
-    }
-    if (at <= now)
-        at = now + SILENCE_MIN / 4; /* due, but the socket takes nothing: no need to spin */
+    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
+        at = min64(at, next_look(s, now));
     session->deadlines.at[BRAID_TIMER_WATCH] = at;
 }

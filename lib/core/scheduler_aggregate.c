@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Earliest expected arrival. Bytes go where they would arrive first, as far as can be told from
+ * what each socket holds; a slower subflow helps only where that neither delays the whole nor
+ * blocks it:
+ *
+ * - ECF (CoNEXT'17): it stays idle when the fastest one would have carried everything that waits by
+ *   the time a first frame arrived on it;
+ * - BLEST (Networking'16): and when, until that frame arrives, the fastest one would run into the
+ *   peer's limit, since the window could not move past it.
+ */
 #include "session_internal.h"
 
-#define QUANTUM 4096u /* less room than this is not worth a frame */
+#define BLEST_PERCENT 120u /* margin for rates that are guesses */
 
 /*
  * Bytes that wait to be sent for the first time. When the application waits for room there are more
@@ -18,68 +28,72 @@ static uint64_t backlog(const struct braid_session *session)
     return session->want_writable && allowed > here ? allowed : here;
 }
 
-static bool can_take(const struct braid_subflow *subflow, uint64_t waiting)
+/* Bytes of the next frame on this subflow. */
+static uint64_t next_frame(const struct braid_subflow *subflow, uint64_t waiting)
 {
-    if (subflow->blocked || subflow->rest != NULL)
-        return false;
-    return subflow->room >= QUANTUM || (subflow->room > 0 && subflow->room >= waiting);
+    uint64_t frame = braid_subflow_frame(subflow);
+
+    return waiting < frame ? waiting : frame;
 }
 
-/* Whether any subflow is in good health; without one, the silent ones have to do. */
-static bool has_healthy(const struct braid_session *session)
+/* The one with the earliest arrival of those that may, or of those that also can, take bytes. */
+static struct braid_subflow *earliest(const struct braid_session *session, bool can,
+                                      uint64_t waiting)
 {
-    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
-        if (s->state == BRAID_SUBFLOW_ACTIVE || s->state == BRAID_SUBFLOW_HELLO)
-            return true;
-    }
-    return false;
-}
-
-static bool is_candidate(const struct braid_subflow *subflow, bool healthy_only)
-{
-    if (healthy_only)
-        return subflow->state == BRAID_SUBFLOW_ACTIVE || subflow->state == BRAID_SUBFLOW_HELLO;
-    return braid_subflow_usable(subflow);
-}
-
-static uint64_t arrival(const struct braid_subflow *subflow, uint64_t n)
-{
-    return braid_estimator_arrival(&subflow->estimator, subflow->inflight.bytes, n);
-}
-
-/*
- * The best of those that can take bytes; but when another, full one would deliver the whole backlog
- * sooner than this one a single frame, nothing: the wait is shorter (ECF, CoNEXT'17).
- */
-static struct braid_subflow *pick(const struct braid_session *session, bool again)
-{
-    bool healthy = has_healthy(session);
-    uint64_t waiting = again ? braid_ranges_size(&session->again) : backlog(session);
-    uint64_t best_at = UINT64_MAX, wait = UINT64_MAX;
     struct braid_subflow *best = NULL;
+    uint64_t best_at = UINT64_MAX;
 
     for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
         uint64_t at;
 
-        if (!is_candidate(s, healthy))
+        if ((can && !braid_scheduler_can_take(s, waiting)) || !braid_scheduler_eligible(session, s))
             continue;
-        if (!can_take(s, waiting)) {
-            at = arrival(s, waiting);
-            wait = at < wait ? at : wait;
-            continue;
-        }
-        at = arrival(s, waiting < QUANTUM ? waiting : QUANTUM);
+        at = braid_subflow_arrival(s, next_frame(s, waiting));
         if (at < best_at) {
             best_at = at;
             best = s;
         }
     }
-    if (best != NULL && !again && best_at > wait + wait / 4)
-        return NULL;
     return best;
+}
+
+/* Whether sending on `slow` now would help, though `fast` is full. */
+static bool helps(const struct braid_session *session, const struct braid_subflow *slow,
+                  const struct braid_subflow *fast, uint64_t waiting)
+{
+    uint64_t n = next_frame(slow, waiting);
+    uint64_t slow_at = braid_subflow_arrival(slow, n);
+    uint64_t fast_at = braid_subflow_arrival(fast, n);
+    uint64_t alone = braid_subflow_arrival(fast, waiting);
+    uint64_t room = session->limit > session->next + n ? session->limit - session->next - n : 0;
+    uint64_t meanwhile = slow_at > fast_at ? slow_at - fast_at : 0;
+
+    if (slow_at > alone + alone / 4)
+        return false;
+    meanwhile = braid_estimator_rate(&fast->estimator) * meanwhile / 1000000;
+    return meanwhile * BLEST_PERCENT / 100 <= room;
+}
+
+static struct braid_subflow *pick(const struct braid_session *session, bool again)
+{
+    uint64_t waiting = again ? braid_ranges_size(&session->again) : backlog(session);
+    struct braid_subflow *best = earliest(session, true, waiting);
+    struct braid_subflow *fast;
+
+    if (best == NULL || again || session->subflow_count == 1)
+        return best;
+    fast = earliest(session, false, waiting);
+    return fast == best || helps(session, best, fast, waiting) ? best : NULL;
+}
+
+static uint64_t next(const struct braid_session *session, const struct braid_subflow *subflow)
+{
+    (void)subflow;
+    return session->next;
 }
 
 const struct braid_scheduler braid_scheduler_aggregate = {
     .name = "aggregate",
     .pick = pick,
+    .next = next,
 };

@@ -9,6 +9,7 @@
 #define END_TIMEOUT 2000000u     /* for CLOSE or RESET to be written */
 #define BLOCKED_TIMEOUT 1000000u /* at the peer's limit before it is asked */
 #define BACKLOG_MAX 262144u      /* committed and never sent; more waits with the application */
+#define POOL_SHARE 5u            /* of the pool's cap, that one direction may hold */
 #define ROOM_MIN 4096u           /* less room than this is none */
 #define ROOM_AGAIN 65536u        /* room worth waking the application for */
 
@@ -23,11 +24,15 @@ struct braid_session *braid_session_new(struct braid_pool *pool,
     session->config = *config;
     if (session->config.first == 0)
         session->config.first = 1;
-    session->scheduler = &braid_scheduler_aggregate;
+    session->scheduler = config->mode == BRAID_MODE_REDUNDANT ? &braid_scheduler_redundant
+                                                              : &braid_scheduler_aggregate;
     session->random = config->seed | 1;
     session->limit = BRAID_INITIAL_LIMIT;
     session->final = BRAID_NEVER;
-    braid_flow_init(&session->flow, config->window, now);
+    /* A window is a promise: no session may promise more than its share of what there is. */
+    if (session->config.window > braid_pool_cap(pool) / POOL_SHARE)
+        session->config.window = braid_pool_cap(pool) / POOL_SHARE;
+    braid_flow_init(&session->flow, session->config.window, now);
     braid_timers_clear(&session->deadlines);
     if (config->role == BRAID_LOCAL) {
         braid_session_act(session, BRAID_ACTION_DIAL);
@@ -283,6 +288,7 @@ void braid_session_on_time(struct braid_session *session, uint64_t now)
         session->ack_due = true;
     if (braid_timer_due(d, BRAID_TIMER_WATCH, now))
         braid_rescue_watch(session, now);
+    (void)braid_timer_due(d, BRAID_TIMER_PACE, now); /* whoever called will ask for a sender */
     if (braid_timer_due(d, BRAID_TIMER_JOIN, now))
         grow(session);
     (void)braid_timer_due(d, BRAID_TIMER_MEMORY, now); /* to look for actions is all it wants */

@@ -36,8 +36,15 @@ enum braid_role {
     BRAID_REMOTE, /* is joined */
 };
 
+/* What a session does with its subflows. */
+enum braid_mode {
+    BRAID_MODE_AGGREGATE, /* adds them up */
+    BRAID_MODE_REDUNDANT, /* sends every byte on the two best */
+};
+
 struct braid_session_config {
     enum braid_role role;
+    enum braid_mode mode;
     uint64_t id;           /* random, not 0 */
     uint8_t token[16];     /* random; proves that a join belongs */
     uint64_t instance;     /* random, one for the life of the endpoint's process */
@@ -79,6 +86,7 @@ struct braid_sample {
     uint32_t cwnd;        /* segments */
     uint32_t mss;         /* bytes */
     uint32_t outq;        /* bytes in the socket not acknowledged by TCP, unsent ones included */
+    uint32_t unacked;     /* segments on their way: 0 while the peer's window is closed */
     uint64_t bytes_acked; /* by TCP, since the connection began */
     uint64_t delivered;   /* segments known to have arrived, SACKed ones included */
     uint32_t backoff;     /* RTO back-off exponent: not 0 while TCP's own timer has fired */
@@ -121,6 +129,12 @@ struct braid_subflow *braid_subflow_join(struct braid_session *session,
                                          const struct braid_hello *hello, void *user, int *error,
                                          uint64_t now);
 
+/*
+ * LOCAL: keeps a subflow for when no other is in good health, at both ends; before its HELLO is
+ * sent. What mode = backup and priority = backup mean.
+ */
+void braid_subflow_set_backup(struct braid_subflow *subflow, bool backup);
+
 /* The driver's pointer; the subflow's session. */
 void *braid_subflow_user(const struct braid_subflow *subflow);
 struct braid_session *braid_subflow_session(const struct braid_subflow *subflow);
@@ -143,7 +157,10 @@ int braid_subflow_feed(struct braid_subflow *subflow, struct braid_chunk *chunk,
  */
 void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now);
 
-/* Takes a look at the socket; at most every 10 ms a busy subflow (transport.md 1.2). */
+/*
+ * Takes a look at the socket: every 10 ms, and before braid_session_on_time(), for a subflow that
+ * was written to since the last look or that had bytes in its socket then.
+ */
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
                           uint64_t now);
 
@@ -152,6 +169,15 @@ void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_samp
  * braid_subflow_lowat() asks for, less what is unsent in it. Pulling uses it up.
  */
 void braid_subflow_set_room(struct braid_subflow *subflow, size_t bytes);
+
+/* Says how many bytes the socket holds, unsent or not acknowledged by TCP (SIOCOUTQ), just now. */
+void braid_subflow_set_queued(struct braid_subflow *subflow, uint64_t bytes);
+
+/*
+ * Whether data waits because the socket holds as much as its path should have in flight: the driver
+ * then refreshes braid_subflow_set_queued() before it asks for the next sender.
+ */
+bool braid_subflow_is_capped(const struct braid_subflow *subflow);
 
 /* What is left of it. */
 size_t braid_subflow_room(const struct braid_subflow *subflow);

@@ -61,17 +61,21 @@ struct braid_subflow {
     uint64_t confirmed; /* of these, that the peer says it has received */
     uint64_t resent;
     uint64_t rescued; /* bytes at the front of inflight that were sent elsewhere already */
+    uint64_t cursor;  /* redundant: the first byte that was not sent on this one */
     uint64_t received;
     uint64_t told; /* of received, in the last ACK */
 
     uint64_t added_at;
     uint64_t sent_at;     /* of the last write */
     uint64_t progress_at; /* of the last sign that what we send arrives, while any is due */
-    uint64_t ping_at;     /* of a PING without an answer; 0: none */
-    uint64_t pong_time;   /* what the PONG must say, and since when we hold it */
+    uint64_t suspected_at;
+    uint64_t ping_at;   /* of a PING without an answer; 0: none */
+    uint64_t pong_time; /* what the PONG must say, and since when we hold it */
     uint64_t pong_since;
 
     bool blocked;
+    bool backup; /* for when no other is in good health */
+    bool proven; /* the peer has shown that it delivers */
     bool want_hello;
     bool want_ping;
     bool want_pong;
@@ -118,7 +122,8 @@ struct braid_session {
     struct braid_ranges again;     /* to be sent again */
     struct braid_ranges delivered; /* above una, known to have arrived */
     uint64_t bytes_resent;
-    bool shut; /* no more will be committed */
+    uint64_t late_bytes; /* of these: only because they were late */
+    bool shut;           /* no more will be committed */
     bool fin_acked;
     bool want_writable;           /* the application found no room */
     struct braid_subflow *fin_on; /* carries FIN; NULL: none does */
@@ -126,12 +131,13 @@ struct braid_session {
     /* in */
     struct braid_recvbuf recvbuf;
     struct braid_flow flow;
-    uint64_t final;        /* from FIN; BRAID_NEVER: not known */
-    uint64_t received_max; /* end of the highest byte seen */
-    uint64_t unacked;      /* payload bytes since the last ACK */
-    bool ack_owed;         /* an ACK would tell something new */
-    bool ack_due;          /* and should go now */
-    bool fin_told;         /* an ACK of the peer's FIN was sent */
+    uint64_t final;               /* from FIN; BRAID_NEVER: not known */
+    uint64_t received_max;        /* end of the highest byte seen */
+    uint64_t unacked;             /* payload bytes since the last ACK */
+    bool ack_owed;                /* an ACK would tell something new */
+    bool ack_due;                 /* and should go now */
+    struct braid_subflow *ack_on; /* where it should go: on which a repeat came; NULL: anywhere */
+    bool fin_told;                /* an ACK of the peer's FIN was sent */
     bool eof_told;
 
     /* single messages */
@@ -192,18 +198,35 @@ void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now);
 /* Notes that something is outstanding from now on, when nothing was. */
 void braid_subflow_expect(struct braid_subflow *subflow, uint64_t now);
 
+/* Bytes in its socket, as far as known. */
+uint64_t braid_subflow_queued(const struct braid_subflow *subflow);
+
+/* When the last of n more bytes would arrive, microseconds from now. */
+uint64_t braid_subflow_arrival(const struct braid_subflow *subflow, uint64_t n);
+
+/* Whether its path should get no more data now, though the socket would take it. */
+bool braid_subflow_is_full(const struct braid_subflow *subflow);
+
 void braid_subflow_drop_rest(struct braid_subflow *subflow);
 
 /* ---- rescue.c ---- */
 
-/* Notes that a subflow was suspected and is well. */
-void braid_rescue_doubt(struct braid_session *session, uint64_t now);
+/* Notes that a subflow that was suspected is well. */
+void braid_rescue_doubt(struct braid_subflow *subflow, uint64_t now);
 
 /* Queues everything undelivered on a subflow to be sent again, once. Returns 0 or -_MEMORY. */
 int braid_rescue_all(struct braid_subflow *subflow);
 
 /* Sees to it that somebody looks soon: something has just become outstanding. */
-void braid_rescue_expect(struct braid_session *session, uint64_t now);
+void braid_rescue_expect(struct braid_session *session, const struct braid_subflow *subflow,
+                         uint64_t now);
+
+/*
+ * Queues the head of the line again when it is late, or would arrive sooner on `fast`, a subflow
+ * that has nothing better to do. Returns whether there is something to send again.
+ */
+bool braid_rescue_late(struct braid_session *session, const struct braid_subflow *fast,
+                       uint64_t now);
 
 /* Sees to it that somebody looks in time at a subflow that is new. */
 void braid_rescue_welcome(struct braid_session *session, uint64_t now);
@@ -212,6 +235,9 @@ void braid_rescue_welcome(struct braid_session *session, uint64_t now);
 void braid_rescue_watch(struct braid_session *session, uint64_t now);
 
 /* ---- session_send.c ---- */
+
+/* Bytes of payload that one frame on this subflow should have: 5 ms of its rate. */
+uint64_t braid_subflow_frame(const struct braid_subflow *subflow);
 
 /* Whether there is payload to send: again, or new within the peer's limit. */
 bool braid_session_has_again(const struct braid_session *session);

@@ -142,6 +142,8 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
         session->received_max = end;
     at_once = session->unacked >= ack_threshold(session) ||
               (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final;
+    if ((parsed->flags & BRAID_DATA_AGAIN) != 0)
+        session->ack_on = subflow; /* elsewhere it may be lost with what had to be repeated */
     braid_session_owe_ack(session, at_once, now);
     if (buf->next > before)
         braid_session_check_growth(session);

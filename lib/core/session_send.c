@@ -17,6 +17,8 @@
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
 #define CRUMBS_MAX 2048u
+#define PACE_TIME 2000u     /* microseconds until a full path is looked at again */
+#define LATE_TIME 10000u    /* and until bytes on their way are looked at for being late */
 #define MEMORY_RETRY 20000u /* microseconds */
 
 struct builder {
@@ -38,7 +40,11 @@ bool braid_session_has_again(const struct braid_session *session)
 
 bool braid_session_has_new(const struct braid_session *session)
 {
-    return session->next < session->sendbuf.end && session->next < session->limit;
+    /* When bytes go twice, the slower one of two subflows may still want what was sent once. */
+    uint64_t at =
+        session->config.mode == BRAID_MODE_REDUNDANT ? session->sendbuf.una : session->next;
+
+    return at < session->sendbuf.end && at < session->limit;
 }
 
 /*
@@ -77,6 +83,27 @@ static struct braid_subflow *data_sender(const struct braid_session *session)
     return session->scheduler->pick(session, false);
 }
 
+/*
+ * Nothing can or should be sent now; but a subflow that idles may carry again what is late on
+ * another. Sees to it that somebody looks again soon.
+ */
+static struct braid_subflow *late_sender(struct braid_session *session, uint64_t now)
+{
+    struct braid_subflow *fast;
+    bool paced = braid_session_has_new(session);
+    uint64_t at = now + (paced ? PACE_TIME : LATE_TIME);
+
+    if (session->state != BRAID_SESSION_OPEN || session->sendbuf.una == session->next ||
+        (session->subflow_count < 2 && !paced))
+        return NULL;
+    if (session->deadlines.at[BRAID_TIMER_PACE] > at)
+        braid_timer_set(&session->deadlines, BRAID_TIMER_PACE, at);
+    if (session->subflow_count < 2 || braid_session_has_again(session))
+        return NULL;
+    fast = session->scheduler->pick(session, true);
+    return fast != NULL && braid_rescue_late(session, fast, now) ? data_sender(session) : NULL;
+}
+
 static bool wants_fin(const struct braid_session *session)
 {
     return session->shut && !session->fin_acked && session->fin_on == NULL &&
@@ -106,6 +133,8 @@ static struct braid_subflow *control_sender(const struct braid_session *session)
 {
     struct braid_subflow *best = NULL;
 
+    if (session->ack_due && session->ack_on != NULL && !session->ack_on->blocked)
+        return session->ack_on;
     for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
         if (s->blocked)
             continue;
@@ -143,6 +172,8 @@ struct braid_subflow *braid_session_next_sender(struct braid_session *session, u
             return subflow;
     }
     subflow = data_sender(session);
+    if (subflow == NULL)
+        subflow = late_sender(session, now);
     if (subflow != NULL)
         return subflow;
     if (session->state == BRAID_SESSION_OPEN)
@@ -159,7 +190,7 @@ bool braid_subflow_wants_room(const struct braid_subflow *subflow)
         return false;
     if (wants_own(subflow) || (subflow->blocked && wants_control(session)))
         return true;
-    return session->state == BRAID_SESSION_OPEN &&
+    return session->state == BRAID_SESSION_OPEN && !braid_subflow_is_full(subflow) &&
            (braid_session_has_again(session) || braid_session_has_new(session));
 }
 
@@ -260,6 +291,10 @@ static void plan_hello(struct builder *b)
 
     if (!b->subflow->want_hello)
         return;
+    if (local && b->subflow->backup)
+        hello.flags |= BRAID_HELLO_BACKUP;
+    if (local && session->config.mode == BRAID_MODE_REDUNDANT)
+        hello.flags |= BRAID_HELLO_REDUNDANT;
     memcpy(hello.token, session->config.token, sizeof hello.token);
     if (local) {
         struct braid_preamble preamble = {
@@ -338,6 +373,11 @@ static uint64_t carries(const struct braid_subflow *subflow, uint64_t millisecon
     return bytes > max ? max : bytes;
 }
 
+uint64_t braid_subflow_frame(const struct braid_subflow *subflow)
+{
+    return carries(subflow, FRAME_TIME, FRAME_MIN, FRAME_MAX);
+}
+
 /* Plans one DATA frame of at most len bytes; returns its payload's length, 0: no room. */
 static uint32_t plan_frame(struct builder *b, enum braid_plan_kind kind, uint64_t offset,
                            uint32_t len)
@@ -372,7 +412,7 @@ static uint32_t plan_frame(struct builder *b, enum braid_plan_kind kind, uint64_
 static uint64_t plan_range(struct builder *b, enum braid_plan_kind kind, uint64_t start,
                            uint64_t end, uint64_t budget)
 {
-    uint64_t frame = carries(b->subflow, FRAME_TIME, FRAME_MIN, FRAME_MAX);
+    uint64_t frame = braid_subflow_frame(b->subflow);
 
     while (start < end && budget > 0) {
         uint64_t len = end - start < frame ? end - start : frame;
@@ -394,6 +434,7 @@ static void plan_data(struct builder *b)
     struct braid_session *session = b->session;
     uint64_t budget = carries(b->subflow, BURST_TIME, BURST_MIN, BURST_MAX);
     uint64_t end = session->sendbuf.end < session->limit ? session->sendbuf.end : session->limit;
+    uint64_t start;
 
     if (data_sender(session) != b->subflow ||
         braid_inflight_reserve(&b->subflow->inflight, session->pool, BRAID_PLAN_ITEMS) != 0)
@@ -405,6 +446,9 @@ static void plan_data(struct builder *b)
 
         budget = plan_range(b, BRAID_PLAN_AGAIN, range->start, range->end, budget);
     }
+    start = session->scheduler->next(session, b->subflow);
+    if (start < session->next)
+        budget = plan_range(b, BRAID_PLAN_AGAIN, start, session->next, budget);
     plan_range(b, BRAID_PLAN_NEW, session->next, end, budget);
 }
 
@@ -477,6 +521,7 @@ static void written_ack(struct braid_session *session, uint64_t now)
     session->unacked = 0;
     session->ack_owed = false;
     session->ack_due = false;
+    session->ack_on = NULL;
     braid_timer_clear(&session->deadlines, BRAID_TIMER_ACK);
     if (session->recvbuf.next == session->final) {
         session->fin_told = true;
@@ -520,7 +565,7 @@ static void written_control(struct braid_subflow *subflow, uint8_t type, uint64_
         braid_subflow_expect(subflow, now);
         subflow->want_ping = false;
         subflow->ping_at = braid_pool_plan(session->pool)->now;
-        braid_rescue_expect(session, now);
+        braid_rescue_expect(session, subflow, now);
         break;
     case BRAID_FRAME_PONG:
         subflow->want_pong = false;
@@ -528,7 +573,7 @@ static void written_control(struct braid_subflow *subflow, uint8_t type, uint64_
     case BRAID_FRAME_FIN:
         braid_subflow_expect(subflow, now);
         session->fin_on = subflow;
-        braid_rescue_expect(session, now);
+        braid_rescue_expect(session, subflow, now);
         break;
     case BRAID_FRAME_RESET:
         written_reset(session, subflow);
@@ -554,9 +599,11 @@ static void written_data(struct braid_subflow *subflow, const struct braid_plan_
     uint64_t end = item->offset + item->len;
 
     braid_subflow_expect(subflow, now);
-    braid_inflight_push(&subflow->inflight, item->offset, item->len);
+    braid_inflight_push(&subflow->inflight, item->offset, item->len,
+                        now + braid_subflow_arrival(subflow, item->len));
+    subflow->cursor = end;
     subflow->sent += item->len;
-    braid_rescue_expect(session, now);
+    braid_rescue_expect(session, subflow, now);
     if (item->kind == BRAID_PLAN_NEW) {
         session->next = end;
         count_crumb(session, item->len);
@@ -564,9 +611,8 @@ static void written_data(struct braid_subflow *subflow, const struct braid_plan_
     }
     subflow->resent += item->len;
     session->bytes_resent += item->len;
-    /* From the front of a range: needs no memory, so cannot fail. */
-    if (braid_ranges_remove(&session->again, session->pool, item->offset, end) != 0)
-        braid_session_end(session, BRAID_ERR_MEMORY);
+    /* From the front of a range this needs no memory; else it stays and is sent once too often. */
+    (void)braid_ranges_remove(&session->again, session->pool, item->offset, end);
 }
 
 /* Takes n written bytes off a rest. */
@@ -651,14 +697,17 @@ void braid_subflow_pulled(struct braid_subflow *subflow, size_t n, uint64_t now)
     if (plan->subflow != subflow)
         return;
     plan->subflow = NULL;
-    if (n > 0)
+    if (n > 0) {
         subflow->sent_at = now;
+        braid_rescue_expect(subflow->session, subflow, now);
+    }
     subflow->room -= n < subflow->room ? n : subflow->room;
     for (unsigned i = 0; i < plan->count && left > 0; i++) {
         const struct braid_plan_item *item = &plan->items[i];
         size_t part = item->size < left ? item->size : left;
 
         left -= part;
+        braid_estimator_written(&subflow->estimator, part, now);
         if (!written(subflow, item, part, now))
             return;
     }

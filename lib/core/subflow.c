@@ -3,6 +3,7 @@
 
 #include "session_internal.h"
 
+#define PROBATION 16384u /* in flight on a subflow that has not shown yet that it delivers */
 #define LOWAT_MIN 16384u
 #define LOWAT_START 65536u
 #define LOWAT_MAX 524288u
@@ -103,6 +104,7 @@ struct braid_subflow *braid_subflow_join(struct braid_session *session,
         return NULL;
     *error = BRAID_OK;
     subflow->index = hello->subflow;
+    subflow->backup = (hello->flags & BRAID_HELLO_BACKUP) != 0;
     subflow->state = BRAID_SUBFLOW_ACTIVE;
     if (!session->established) {
         session->established = true;
@@ -163,6 +165,8 @@ static void forget_carried(struct braid_session *session, const struct braid_sub
 {
     if (session->fin_on == subflow)
         session->fin_on = NULL;
+    if (session->ack_on == subflow)
+        session->ack_on = NULL;
     if (session->result_on == subflow) {
         session->result_on = NULL;
         session->want_result = true;
@@ -265,7 +269,7 @@ bool braid_subflow_usable(const struct braid_subflow *subflow)
 
 bool braid_subflow_outstanding(const struct braid_subflow *subflow)
 {
-    return subflow->inflight.bytes > 0 || subflow->ping_at != 0 || subflow->estimator.outq > 0 ||
+    return subflow->inflight.bytes > 0 || subflow->ping_at != 0 ||
            subflow->session->fin_on == subflow;
 }
 
@@ -275,28 +279,82 @@ void braid_subflow_expect(struct braid_subflow *subflow, uint64_t now)
         subflow->progress_at = now;
 }
 
+/* Used again, carefully at first. */
+static void recover(struct braid_subflow *subflow, uint64_t now)
+{
+    if (subflow->state != BRAID_SUBFLOW_SUSPECT && subflow->state != BRAID_SUBFLOW_STALE)
+        return;
+    if (subflow->state == BRAID_SUBFLOW_STALE)
+        subflow->proven = false;
+    subflow->state = BRAID_SUBFLOW_ACTIVE;
+    braid_rescue_doubt(subflow, now);
+}
+
 void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 {
     subflow->progress_at = now;
-    if (subflow->state == BRAID_SUBFLOW_SUSPECT || subflow->state == BRAID_SUBFLOW_STALE) {
-        subflow->state = BRAID_SUBFLOW_ACTIVE;
-        braid_rescue_doubt(subflow->session, now);
-    }
+    subflow->proven = true;
+    recover(subflow, now);
+    braid_estimator_arrived(&subflow->estimator, now);
 }
 
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
                           uint64_t now)
 {
-    const struct braid_session *session = subflow->session;
-    int busy = session->want_writable || braid_session_has_again(session) ||
-               session->next < session->sendbuf.end;
+    struct braid_session *session = subflow->session;
+    bool busy = session->want_writable || braid_session_has_again(session) ||
+                session->next < session->sendbuf.end;
 
-    if (sample->outq > 0)
-        braid_subflow_expect(subflow, now);
     if (braid_estimator_sample(&subflow->estimator, sample, busy, now))
-        braid_subflow_progress(subflow, now);
-    if (sample->outq > 0)
-        braid_rescue_expect(subflow->session, now);
+        recover(subflow, now);
+    if (subflow->estimator.waiting)
+        braid_rescue_expect(session, subflow, now);
+}
+
+uint64_t braid_subflow_queued(const struct braid_subflow *subflow)
+{
+    return subflow->estimator.sampled ? subflow->estimator.outq : subflow->inflight.bytes;
+}
+
+uint64_t braid_subflow_arrival(const struct braid_subflow *subflow, uint64_t n)
+{
+    return braid_estimator_arrival(&subflow->estimator, braid_subflow_queued(subflow), n);
+}
+
+/* Whether any subflow of the session has shown that it delivers. */
+static bool has_proven(const struct braid_session *session)
+{
+    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (s->proven && s->state == BRAID_SUBFLOW_ACTIVE)
+            return true;
+    }
+    return false;
+}
+
+bool braid_subflow_is_full(const struct braid_subflow *subflow)
+{
+    if (!subflow->proven && subflow->inflight.bytes >= PROBATION && has_proven(subflow->session))
+        return true;
+    return braid_subflow_queued(subflow) >= braid_estimator_cap(&subflow->estimator);
+}
+
+bool braid_subflow_is_capped(const struct braid_subflow *subflow)
+{
+    const struct braid_session *session = subflow->session;
+
+    return session->state == BRAID_SESSION_OPEN && subflow->estimator.sampled &&
+           (braid_session_has_again(session) || braid_session_has_new(session)) &&
+           braid_subflow_is_full(subflow);
+}
+
+void braid_subflow_set_queued(struct braid_subflow *subflow, uint64_t bytes)
+{
+    subflow->estimator.outq = bytes;
+}
+
+void braid_subflow_set_backup(struct braid_subflow *subflow, bool backup)
+{
+    subflow->backup = backup;
 }
 
 void braid_subflow_set_room(struct braid_subflow *subflow, size_t bytes)

@@ -58,6 +58,8 @@ struct braid_session_io *braid_session_io_accept(struct braid_context *context,
     if (!braid_random(&config.seed, sizeof config.seed))
         return NULL;
     memcpy(config.token, hello->token, sizeof config.token);
+    if ((hello->flags & BRAID_HELLO_REDUNDANT) != 0)
+        config.mode = BRAID_MODE_REDUNDANT;
     configure(&config, context, options);
     return io_new(context, &config, now);
 }
@@ -222,6 +224,7 @@ static void arm(struct braid_session_io *io, uint64_t now)
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     struct braid_session_io *io = arg;
+    struct braid_subflow_io *subflow;
     uint64_t now = braid_clock();
 
     (void)fd;
@@ -229,6 +232,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     io->armed = BRAID_NEVER;
     braid_session_io_enter(io);
     if (!io->closed) {
+        TAILQ_FOREACH(subflow, &io->subflows, link)
+            braid_subflow_io_refresh(subflow, now); /* what it decides wants fresh samples */
         braid_session_on_time(io->session, now);
         if (io->connector != NULL)
             braid_connector_update(io->connector, now);

@@ -8,7 +8,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-/* Kernel 6.11 and on; not in Debian 12's headers. */
+/* Kernels 6.15 and 6.11 and on; not in Debian 12's headers. */
+#define BRAID_TCP_RTO_MAX_MS 44
 #define BRAID_TCP_RTO_MIN_US 45
 
 static void set_tcp(int fd, int option, int value)
@@ -32,6 +33,7 @@ void braid_sockopt_subflow(int fd)
     set_tcp(fd, TCP_KEEPCNT, 6);
     set_tcp(fd, TCP_USER_TIMEOUT, 20000);
     set_tcp(fd, BRAID_TCP_RTO_MIN_US, 50000);
+    set_tcp(fd, BRAID_TCP_RTO_MAX_MS, 1000);
 }
 
 void braid_sockopt_lowat(int fd, size_t bytes)
@@ -39,34 +41,43 @@ void braid_sockopt_lowat(int fd, size_t bytes)
     set_tcp(fd, TCP_NOTSENT_LOWAT, (int)bytes);
 }
 
-size_t braid_sockopt_unsent(int fd)
+static size_t queue_size(int fd, unsigned long request)
 {
     int value = 0;
 
-    if (ioctl(fd, SIOCOUTQNSD, &value) != 0 || value < 0)
+    if (ioctl(fd, request, &value) != 0 || value < 0)
         return 0;
     return (size_t)value;
+}
+
+size_t braid_sockopt_unsent(int fd)
+{
+    return queue_size(fd, SIOCOUTQNSD);
+}
+
+size_t braid_sockopt_queued(int fd)
+{
+    return queue_size(fd, SIOCOUTQ);
 }
 
 bool braid_sockopt_sample(int fd, struct braid_sample *sample)
 {
     struct tcp_info info;
     socklen_t len = sizeof info;
-    int outq = 0;
 
     memset(&info, 0, sizeof info); /* an old kernel fills in less */
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return false;
     if (len < offsetof(struct tcp_info, tcpi_bytes_received))
         return false;
-    (void)ioctl(fd, SIOCOUTQ, &outq);
     *sample = (struct braid_sample){
         .rtt = info.tcpi_rtt,
         .rttvar = info.tcpi_rttvar,
         .min_rtt = info.tcpi_min_rtt,
         .cwnd = info.tcpi_snd_cwnd,
         .mss = info.tcpi_snd_mss,
-        .outq = outq > 0 ? (uint32_t)outq : 0,
+        .outq = (uint32_t)queue_size(fd, SIOCOUTQ),
+        .unacked = info.tcpi_unacked,
         .bytes_acked = info.tcpi_bytes_acked,
         .delivered = info.tcpi_delivered,
         .backoff = info.tcpi_backoff,

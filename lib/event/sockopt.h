@@ -17,7 +17,7 @@
 /* TCP_NODELAY; nothing on other families. */
 void braid_sockopt_nodelay(int fd);
 
-/* All that a subflow wants: no delay, keepalive 60/10/6, user timeout 20 s, least RTO 50 ms. */
+/* All that a subflow wants: no delay, keepalive 60/10/6, user timeout 20 s, RTO 50 ms to 1 s. */
 void braid_sockopt_subflow(int fd);
 
 /* TCP_NOTSENT_LOWAT. */
@@ -25,6 +25,9 @@ void braid_sockopt_lowat(int fd, size_t bytes);
 
 /* Bytes in the socket that TCP has not sent yet; 0 when it cannot say. */
 size_t braid_sockopt_unsent(int fd);
+
+/* Bytes in the socket that TCP has not sent, or sent and got no acknowledgement for. */
+size_t braid_sockopt_queued(int fd);
 
 /* Takes a sample; false: not a TCP socket, or it cannot be asked any more. */
 bool braid_sockopt_sample(int fd, struct braid_sample *sample);

@@ -262,6 +262,8 @@ void braid_subflow_io_refresh(struct braid_subflow_io *subflow, uint64_t now)
 
     if (subflow->busy)
         braid_subflow_io_look(subflow, now);
+    if (subflow->transport.tcp && braid_subflow_is_capped(subflow->subflow))
+        braid_subflow_set_queued(subflow->subflow, braid_sockopt_queued(subflow->transport.fd));
     if (braid_subflow_room(subflow->subflow) >= ROOM_SMALL ||
         !braid_subflow_wants_room(subflow->subflow))
         return;

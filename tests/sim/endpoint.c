@@ -137,6 +137,10 @@ static void look_at_links(struct sim_endpoint *endpoint)
             link->busy = sample.outq > 0;
             braid_subflow_sample(subflow, &sample, world->now);
         }
+        if (!endpoint->host->driver->blind && braid_subflow_is_capped(subflow)) {
+            const struct sim_flow *flow = &link->pipe->flows[link->side];
+            braid_subflow_set_queued(subflow, flow->written - flow->una);
+        }
         if (braid_subflow_wants_room(subflow)) {
             braid_subflow_set_room(subflow, room_of(link));
         }
@@ -399,6 +403,7 @@ static void deadline_passed(void *arg)
     if (sim_host_frozen(endpoint->host, &endpoint->timer)) {
         return;
     }
+    look_at_links(endpoint);
     braid_session_on_time(endpoint->session, endpoint->host->world->now);
     sim_endpoint_pump(endpoint);
 }

@@ -53,8 +53,9 @@ struct sim_flow {
     bool timing;
     uint64_t timed_offset, timed_at;
     unsigned backoff;
-    uint64_t progress; /* when the last new acknowledgement came */
-    uint64_t delivered;
+    uint64_t progress;  /* when the last new acknowledgement came */
+    uint64_t delivered; /* segments, those above a gap included */
+    uint64_t sacked;    /* of these: above the gap */
     struct sim_timer rto;
 };
 

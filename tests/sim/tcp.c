@@ -278,10 +278,12 @@ static void take_ack(struct sim_pipe *pipe, unsigned side, const struct sim_segm
 {
     struct sim_flow *flow = &pipe->flows[side];
     uint64_t now = world_of(pipe)->now;
-    uint64_t acked = segment->ack - flow->una;
+    uint64_t acked = segment->ack - flow->una, segments;
 
     if (segment->ack <= flow->una) {
         if (segment->ack == flow->una && segment->len == 0) {
+            flow->sacked++; /* SACK would say so */
+            flow->delivered++;
             duplicate_ack(pipe, side);
         }
         return;
@@ -291,7 +293,9 @@ static void take_ack(struct sim_pipe *pipe, unsigned side, const struct sim_segm
     if (flow->nxt < flow->una) {
         flow->nxt = flow->una;
     }
-    flow->delivered += (acked + SIM_MSS - 1) / SIM_MSS;
+    segments = (acked + SIM_MSS - 1) / SIM_MSS;
+    flow->delivered += segments > flow->sacked ? segments - flow->sacked : 0;
+    flow->sacked -= flow->sacked < segments ? flow->sacked : segments;
     flow->progress = now;
     flow->backoff = 0;
     flow->dupacks = 0;
@@ -396,6 +400,7 @@ void sim_tcp_sample(const struct sim_pipe *pipe, unsigned side, struct braid_sam
     sample->cwnd = (uint32_t)(flow->cwnd / SIM_MSS);
     sample->mss = SIM_MSS;
     sample->outq = flow->written > flow->una ? (uint32_t)(flow->written - flow->una) : 0;
+    sample->unacked = flow->nxt > flow->una ? (uint32_t)((flow->nxt - flow->una) / SIM_MSS + 1) : 0;
     sample->bytes_acked = flow->una;
     sample->delivered = flow->delivered;
     sample->backoff = flow->backoff;

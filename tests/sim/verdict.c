@@ -201,7 +201,7 @@ static void judge_bounds(struct sim_run *run)
                  (unsigned long long)goodput, (unsigned long long)(goodput * 100 / best_rate(run)));
     }
     if ((scenario->max_resent && c->resent * 100 > c->bytes * scenario->max_resent) ||
-        (scenario->nothing_resent && c->resent > 0)) {
+        (scenario->nothing_resent && c->resent * 100 > c->bytes)) {
         sim_fail(world, "%llu bytes were sent again", (unsigned long long)c->resent);
     }
 }

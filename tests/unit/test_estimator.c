@@ -90,18 +90,80 @@ START_TEST(test_after_a_long_silence)
 }
 END_TEST
 
+/* TCP's count of segments tells, those above a gap included; without it, acknowledged bytes do. */
 START_TEST(test_tells_what_moved)
 {
     struct braid_estimator e = {0};
 
     reset_sample();
-    ck_assert(!braid_estimator_sample(&e, &sample, 1, 1000));
-    sample.delivered = 1;
-    ck_assert(braid_estimator_sample(&e, &sample, 1, 2000));
-    ck_assert(!braid_estimator_sample(&e, &sample, 1, 3000));
+    ck_assert(!braid_estimator_sample(&e, &sample, true, 1000));
     sample.bytes_acked = 1;
-    ck_assert(braid_estimator_sample(&e, &sample, 1, 4000));
-    ck_assert(!braid_estimator_sample(&e, &sample, 1, 5000));
+    ck_assert(braid_estimator_sample(&e, &sample, true, 2000));
+    ck_assert(!braid_estimator_sample(&e, &sample, true, 3000));
+    sample.delivered = 1;
+    ck_assert(braid_estimator_sample(&e, &sample, true, 4000));
+    ck_assert(!braid_estimator_sample(&e, &sample, true, 5000));
+}
+END_TEST
+
+/* No cap while the rate grows; then what fills the path, and 15 ms. */
+START_TEST(test_cap)
+{
+    struct braid_estimator e = {0};
+    uint64_t now = 1000000;
+
+    reset_sample();
+    ck_assert_uint_eq(braid_estimator_cap(&e), UINT64_MAX);
+    run(&e, &now, 1000000, 40, 1);
+    ck_assert_uint_eq(braid_estimator_cap(&e), UINT64_MAX);
+    run(&e, &now, 5000000, 2000, 1);
+    ck_assert_uint_ge(braid_estimator_cap(&e), 5000000 / 1000 * (18 + 2 + 14));
+    ck_assert_uint_le(braid_estimator_cap(&e), 5000000 / 1000 * (18 + 3 + 16));
+}
+END_TEST
+
+/* Silence counts from the last delivery while something is on its way, not while nothing is. */
+START_TEST(test_silence)
+{
+    struct braid_estimator e = {0};
+
+    reset_sample();
+    braid_estimator_sample(&e, &sample, false, 1000);
+    ck_assert_uint_eq(braid_estimator_silence(&e, 900000), 0);
+    braid_estimator_written(&e, 1000, 1000000);
+    ck_assert_uint_eq(braid_estimator_silence(&e, 1050000), 50000);
+    sample.unacked = 1;
+    braid_estimator_sample(&e, &sample, true, 1060000);
+    ck_assert_uint_eq(braid_estimator_silence(&e, 1070000), 70000);
+    sample.delivered++;
+    braid_estimator_sample(&e, &sample, true, 1080000);
+    ck_assert_uint_eq(braid_estimator_silence(&e, 1090000), 10000);
+    sample.unacked = 0; /* bytes in the socket may stay unsent: the peer's window is closed */
+    sample.outq = 5000;
+    braid_estimator_sample(&e, &sample, true, 1100000);
+    ck_assert_uint_eq(braid_estimator_silence(&e, 9000000), 0);
+}
+END_TEST
+
+/* 60 ms at the least, 500 at the most; three times a pause that was seen in the last seconds. */
+START_TEST(test_patience)
+{
+    struct braid_estimator e = {0};
+    uint64_t now = 1000000;
+
+    reset_sample();
+    sample.unacked = 1;
+    run(&e, &now, 5000000, 1000, 1);
+    ck_assert_uint_eq(braid_estimator_patience(&e), 60000);
+    now += 90000;
+    run(&e, &now, 5000000, 100, 1);
+    ck_assert_uint_eq(braid_estimator_patience(&e), 300000);
+    run(&e, &now, 5000000, 5000, 1);
+    ck_assert_uint_eq(braid_estimator_patience(&e), 60000);
+    sample.rtt = 400000;
+    sample.rttvar = 300000;
+    braid_estimator_sample(&e, &sample, true, now);
+    ck_assert_uint_eq(braid_estimator_patience(&e), 500000);
 }
 END_TEST
 
@@ -130,6 +192,9 @@ int main(void)
         {test_idle_does_not_count, 0},
         {test_after_a_long_silence, 0},
         {test_tells_what_moved, 0},
+        {test_cap, 0},
+        {test_silence, 0},
+        {test_patience, 0},
         {test_round_trips, 0},
     };
 

@@ -33,8 +33,8 @@ START_TEST(test_grows_with_appetite)
         drained += 12500; /* 100 Mbit/s */
         braid_flow_drained(&flow, drained, 100000, now);
     }
-    ck_assert_uint_ge(flow.window, 2 * 1250000);
-    ck_assert_uint_le(flow.window, 2 * 1250000 + 512 * 1024);
+    ck_assert_uint_ge(flow.window, 3 * 1250000);
+    ck_assert_uint_le(flow.window, 3 * 1250000 + 512 * 1024);
 }
 END_TEST
 

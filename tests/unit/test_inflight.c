@@ -20,7 +20,7 @@ static void push(struct braid_inflight *queue, struct braid_pool *pool, struct m
                  uint64_t start, uint32_t len)
 {
     ck_assert_int_eq(braid_inflight_reserve(queue, pool, 1), 0);
-    braid_inflight_push(queue, start, len);
+    braid_inflight_push(queue, start, len, 0);
     for (uint32_t i = 0; i < len; i++)
         model->at[model->end++] = start + i;
 }
@@ -44,7 +44,7 @@ static void check(const struct braid_inflight *queue, const struct model *model)
 
     ck_assert_uint_eq(queue->bytes, model->end - model->first);
     for (size_t i = 0; i < queue->count; i++) {
-        struct braid_range range = braid_inflight_at(queue, i);
+        struct braid_range range = braid_inflight_at(queue, i).range;
 
         ck_assert_uint_lt(range.start, range.end);
         for (uint64_t offset = range.start; offset < range.end; offset++)
@@ -89,14 +89,31 @@ START_TEST(test_a_run_is_one_range)
     struct braid_inflight queue = {0};
 
     ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 3), 0);
-    braid_inflight_push(&queue, 0, 100);
-    braid_inflight_push(&queue, 100, 50);
+    braid_inflight_push(&queue, 0, 100, 1000);
+    braid_inflight_push(&queue, 100, 50, 2000);
     ck_assert_uint_eq(queue.count, 1);
-    braid_inflight_push(&queue, 160, 1);
+    braid_inflight_push(&queue, 160, 1, 2000);
     ck_assert_uint_eq(queue.count, 2);
     ck_assert_uint_eq(queue.bytes, 151);
     braid_inflight_clear(&queue, pool);
     ck_assert_uint_eq(queue.bytes, 0);
+    braid_pool_free(pool);
+}
+END_TEST
+
+/* What was written at different times is expected at different times, and stays apart. */
+START_TEST(test_times_keep_apart)
+{
+    struct braid_pool *pool = braid_pool_new(0);
+    struct braid_inflight queue = {0};
+
+    ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 3), 0);
+    braid_inflight_push(&queue, 0, 100, 1000);
+    braid_inflight_push(&queue, 100, 50, 9000);
+    ck_assert_uint_eq(queue.count, 2);
+    ck_assert_uint_eq(braid_inflight_at(&queue, 0).due, 1000);
+    ck_assert_uint_eq(braid_inflight_at(&queue, 1).due, 9000);
+    braid_inflight_clear(&queue, pool);
     braid_pool_free(pool);
 }
 END_TEST
@@ -111,13 +128,13 @@ START_TEST(test_reservation_holds)
         ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 64), 0);
         braid_pool_fail_after(pool, 1);
         for (uint64_t i = 0; i < 64; i++)
-            braid_inflight_push(&queue, (round * 64 + i) * 10, 5);
+            braid_inflight_push(&queue, (round * 64 + i) * 10, 5, 0);
         ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 1000), -BRAID_ERR_MEMORY);
         braid_pool_fail_after(pool, 0);
     }
     ck_assert_uint_eq(queue.count, 5 * 64);
     for (uint64_t i = 0; i < 5 * 64; i++)
-        ck_assert_uint_eq(braid_inflight_at(&queue, i).start, i * 10);
+        ck_assert_uint_eq(braid_inflight_at(&queue, i).range.start, i * 10);
     braid_inflight_clear(&queue, pool);
     braid_pool_free(pool);
 }
@@ -131,14 +148,14 @@ START_TEST(test_idle_holds_little)
 
     ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 500), 0);
     for (uint64_t i = 0; i < 500; i++)
-        braid_inflight_push(&queue, i * 10, 5);
+        braid_inflight_push(&queue, i * 10, 5, 0);
     while (queue.count > 0)
         braid_inflight_pop(&queue, pool, 5);
-    ck_assert_uint_le(braid_pool_used(pool), 16 * sizeof(struct braid_range));
+    ck_assert_uint_le(braid_pool_used(pool), 16 * sizeof(struct braid_flight));
     ck_assert_uint_eq(queue.bytes, 0);
     ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 1), 0);
-    braid_inflight_push(&queue, 7, 1);
-    ck_assert_uint_eq(braid_inflight_at(&queue, 0).start, 7);
+    braid_inflight_push(&queue, 7, 1, 0);
+    ck_assert_uint_eq(braid_inflight_at(&queue, 0).range.start, 7);
     braid_inflight_clear(&queue, pool);
     braid_pool_free(pool);
 }
@@ -147,10 +164,8 @@ END_TEST
 int main(void)
 {
     const struct suite_test tests[] = {
-        {test_against_a_list, 20},
-        {test_a_run_is_one_range, 0},
-        {test_reservation_holds, 0},
-        {test_idle_holds_little, 0},
+        {test_against_a_list, 20},   {test_a_run_is_one_range, 0}, {test_times_keep_apart, 0},
+        {test_reservation_holds, 0}, {test_idle_holds_little, 0},
     };
 
     return SUITE_RUN("inflight", tests);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "scheduler.h"
+
+#include "session_internal.h"
+
+#define QUANTUM 4096u /* less room than this is not worth a frame */
+
+/*
+ * The lower, the better: 0 healthy, 1 healthy backup, 2 silent, or not answered while others are.
+ * Of a session's first flight nobody has answered yet: then whichever connects first carries it.
+ */
+static int rank(const struct braid_subflow *subflow)
+{
+    bool answered = subflow->state == BRAID_SUBFLOW_ACTIVE ||
+                    (subflow->state == BRAID_SUBFLOW_HELLO && !subflow->session->established);
+
+    if (!answered)
+        return 2;
+    return subflow->backup ? 1 : 0;
+}
+
+bool braid_scheduler_eligible(const struct braid_session *session,
+                              const struct braid_subflow *subflow)
+{
+    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (rank(s) < rank(subflow))
+            return false;
+    }
+    return true;
+}
+
+bool braid_scheduler_can_take(const struct braid_subflow *subflow, uint64_t waiting)
+{
+    if (subflow->blocked || subflow->rest != NULL || braid_subflow_is_full(subflow))
+        return false;
+    return subflow->room >= QUANTUM || (subflow->room > 0 && subflow->room >= waiting);
+}
