@@ -7,6 +7,7 @@ import itertools
 import statistics
 import sys
 import threading
+import time
 
 from contestants import Failure
 from figures import Bar, Figure
@@ -41,6 +42,7 @@ class Measure:
         self.notes = []
         self.details = []  # of every transfer, for the JSON
         self.run = 0
+        self.begin = time.monotonic()
         self._lock = threading.Lock()
 
     # ---- keeping what was found ----
@@ -53,7 +55,8 @@ class Measure:
 
     def say(self, text):
         if self.given.verbose:
-            print(text, file=sys.stderr, flush=True)
+            passed = time.monotonic() - self.begin
+            print(f"{passed:6.1f} s  {text}", file=sys.stderr, flush=True)
 
     def figure(self, key, title, unit="of sum", digits=3, higher=True, bars=()):
         """A row, made when it is first asked for; braid's bars are for cubic."""
@@ -81,6 +84,9 @@ class Measure:
 
     def directions(self):
         return self.given.directions
+
+    def repeats(self, case):
+        return 1 if self.given.quick else case.repeat
 
     def way(self):
         """Cases of events are not run in both directions each time; they alternate."""
@@ -178,7 +184,7 @@ class Measure:
     def contest(self, case, names):
         """Both directions of one case, each contestant, in one laboratory."""
         def ways(rig, relay):
-            for way in self.directions() * case.repeat:
+            for way in self.directions() * self.repeats(case):
                 self.guarded(case, f"{relay.name} {way}", self.goodput, rig, relay, case, way)
 
         with self.rig(case) as rig:
@@ -199,9 +205,8 @@ class Measure:
                 rates = []
                 for i, path in enumerate(case.paths, 1):
                     relay = rig.relay("tcp", path=i)
+                    # Two seconds at the full rate; less would be slow start where there is loss.
                     size = int(min(case.size, 2 * rate_of(path) / 8))
-                    if "loss" in path.more:
-                        size //= 4
                     result = self.guarded(
                         case, f"tcp, path {i}", self.transfer, rig, relay, case, way, size
                     )
@@ -225,7 +230,7 @@ class Measure:
         def measure(rig, relay):
             size = case.size // case.subflows if policed else case.size
             for way in self.directions():
-                for _ in range(case.repeat):
+                for _ in range(self.repeats(case)):
                     goodput = self.transfer(rig, relay, case, way, size)["goodput"]
                     for one in sharing:
                         self.add(self.row(one, way), "tcp", goodput / one.sum())
