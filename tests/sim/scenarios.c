@@ -214,7 +214,7 @@ const struct sim_scenario sim_scenarios[] = {
      .subflows = 4,
      .apps = {{.total = 10 * MB}},
      .drivers = {{.memory = 1u << 20}},
-     .budget = 1300 * SIM_MS,
+     .budget = 1500 * SIM_MS,
      .nothing_resent = true},
 
 /* ---- subflows die ---- */
