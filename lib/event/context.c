@@ -82,7 +82,7 @@ void braid_context_free(struct braid_context *context)
         braid_dial_cancel(LIST_FIRST(&context->dials));
     braid_pendings_clear(&context->pendings);
     braid_lingers_clear(&context->lingers);
-    braid_resolver_clear(&context->resolver);
+    braid_resolver_clear(&context->resolver, context->base);
     braid_receive_clear(&context->receive);
     if (context->mailbox_fd >= 0) {
         event_del(&context->mailbox_event);

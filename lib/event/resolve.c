@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <event2/dns.h>
+#include <event2/event.h>
 #include <event2/util.h>
 
 #include "clock.h"
@@ -13,12 +14,12 @@
 #define KEEP_TIME (60 * BRAID_SECOND)
 #define RETRY_TIME (5 * BRAID_SECOND) /* before asking again for what could not be refreshed */
 #define REREAD_TIME (10 * BRAID_SECOND)
+#define SETTLE_TIME (100 * BRAID_MILLISECOND)
 #define NAMES_MAX 256u
 
 struct braid_name {
     LIST_ENTRY(braid_name) link;
     struct braid_resolver *resolver; /* NULL: it is gone, the question is still on its way */
-    struct evdns_getaddrinfo_request *request;
     bool asking;
     uint64_t expires;
     struct braid_answer answer; /* count 0: none yet */
@@ -114,12 +115,12 @@ static void on_answer(int result, struct evutil_addrinfo *found, void *arg)
     struct braid_name *name = arg;
     uint64_t now = braid_clock();
 
-    name->request = NULL;
     name->asking = false;
     if (name->resolver == NULL) {
         name_free(name);
     } else {
         name->resolver->asking--;
+        name->resolver->answered = now;
         if (result == 0 && found != NULL) {
             read_answer(&name->answer, found);
             name->expires = now + KEEP_TIME;
@@ -132,22 +133,50 @@ static void on_answer(int result, struct evutil_addrinfo *found, void *arg)
         evutil_freeaddrinfo(found);
 }
 
-/* The resolver, whose files are read again when it is idle, since networks come and go. */
+static void on_retired(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    evdns_base_free(arg, 1);
+}
+
+/*
+ * Frees libevent's resolver; questions on their way are told so from the loop. Half a question (A
+ * without AAAA) may have been given up along with an answer just now, and libevent looks at its
+ * resolver once more for that.
+ */
+static void retire(struct braid_resolver *resolver, struct event_base *base)
+{
+    const struct timeval at_once = {0};
+    struct evdns_base *dns = resolver->dns;
+
+    resolver->dns = NULL;
+    if (dns == NULL)
+        return;
+    if (braid_clock() - resolver->answered > SETTLE_TIME ||
+        event_base_once(base, -1, EV_TIMEOUT, on_retired, dns, &at_once) != 0)
+        evdns_base_free(dns, 1);
+}
+
+/*
+ * Makes the resolver, for a question that is counted already. Its files are read again when that is
+ * the only one, since networks come and go.
+ */
 static bool make_ready(struct braid_resolver *resolver, struct event_base *base)
 {
     uint64_t now = braid_clock();
 
-    if (resolver->dns != NULL && resolver->asking == 0 && now - resolver->made >= REREAD_TIME) {
-        evdns_base_free(resolver->dns, 0);
-        resolver->dns = NULL;
-    }
+    if (resolver->asking == 1 && now - resolver->made >= REREAD_TIME)
+        retire(resolver, base);
     if (resolver->dns != NULL)
         return true;
     resolver->dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     if (resolver->dns == NULL)
         return false;
-    /* One lost datagram must not cost all of a dial's five seconds. */
+    /* Neither a lost datagram nor a server that is silent about AAAA may cost all of a dial's time.
+     */
     evdns_base_set_option(resolver->dns, "timeout:", "1.5");
+    evdns_base_set_option(resolver->dns, "getaddrinfo-allow-skew:", "0.5");
     /* Without any name server, what /etc/hosts has is still found. */
     (void)evdns_base_resolv_conf_parse(resolver->dns,
                                        DNS_OPTION_SEARCH | DNS_OPTION_NAMESERVERS | DNS_OPTION_MISC,
@@ -161,7 +190,6 @@ static void ask(struct braid_resolver *resolver, struct event_base *base, struct
 {
     const struct evutil_addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
-    struct evdns_getaddrinfo_request *request;
 
     name->asking = true;
     resolver->asking++;
@@ -169,10 +197,7 @@ static void ask(struct braid_resolver *resolver, struct event_base *base, struct
         on_answer(EVUTIL_EAI_MEMORY, NULL, name);
         return;
     }
-    /* It may call back at once, and the name may then be asked for already again. */
-    request = evdns_getaddrinfo(resolver->dns, name->host, NULL, &hints, on_answer, name);
-    if (request != NULL)
-        name->request = request;
+    (void)evdns_getaddrinfo(resolver->dns, name->host, NULL, &hints, on_answer, name);
 }
 
 void braid_resolve(struct braid_context *context, const char *host, struct braid_waiter *waiter,
@@ -220,19 +245,16 @@ void braid_resolver_forget(struct braid_resolver *resolver)
         name->expires = 0;
 }
 
-void braid_resolver_clear(struct braid_resolver *resolver)
+void braid_resolver_clear(struct braid_resolver *resolver, struct event_base *base)
 {
     struct braid_name *name;
 
     while ((name = LIST_FIRST(&resolver->names)) != NULL) {
         LIST_REMOVE(name, link);
         name->resolver = NULL;
-        if (name->request != NULL)
-            evdns_getaddrinfo_cancel(name->request); /* frees it from the loop */
-        else
-            free(name);
+        if (!name->asking)
+            free(name); /* else the answer frees it */
     }
-    if (resolver->dns != NULL)
-        evdns_base_free(resolver->dns, 0);
+    retire(resolver, base);
     memset(resolver, 0, sizeof *resolver);
 }

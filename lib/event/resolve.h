@@ -41,6 +41,7 @@ struct braid_name;
 struct braid_resolver {
     struct evdns_base *dns; /* made for the first name */
     uint64_t made;          /* when its files were read */
+    uint64_t answered;      /* when it last had an answer */
     unsigned asking;        /* questions on their way */
     unsigned count;
     LIST_HEAD(, braid_name) names; /* the latest used first */
@@ -57,6 +58,6 @@ void braid_resolve_cancel(struct braid_waiter *waiter);
 void braid_resolver_forget(struct braid_resolver *resolver);
 
 /* Ends everything. Nobody may be waiting any more. */
-void braid_resolver_clear(struct braid_resolver *resolver);
+void braid_resolver_clear(struct braid_resolver *resolver, struct event_base *base);
 
 #endif
