@@ -20,7 +20,7 @@
 #define DOUBTS_MAX 3u
 #define DOUBT_TIME 10000000u   /* without a wrong suspicion, and there is one doubt less */
 #define DOUBT_SILENCE 1000000u /* a subflow that was suspected for longer had failed indeed */
-#define HEAD_BYTES 65536u      /* what is sent again at first of a suspect's bytes */
+#define HEAD_BYTES 32768u      /* what is sent again at first of a suspect's bytes */
 #define LATE_BYTES 16384u      /* what is sent again at once of those that are merely late */
 #define LATE_SPARE 20000u      /* how much sooner another subflow must be */
 #define LATE_MIN 30000u        /* how late is late */
