@@ -13,8 +13,8 @@
 #define HELLO_TIMEOUT 5000000u /* microseconds, for an answer to our HELLO */
 #define TICK 10000u            /* between two looks at a subflow that may have gone silent */
 #define PATH_DEAD 3000000u     /* of TCP's silence: a fresh connection is faster than its timers */
-#define CONTROL_PATIENCE 3u    /* times as long for control frames */
-#define PEER_PATIENCE 1000000u /* without an acknowledgement of the peer's own */
+#define CONTROL_PATIENCE 150000u /* at least, with nothing but control frames on their way */
+#define PEER_PATIENCE 1000000u   /* without an acknowledgement of the peer's own */
 #define PEER_DEAD 15000000u
 #define KEEPALIVE 25000000u /* below the idle timeouts of NATs (transport.md 7) */
 #define DOUBTS_MAX 3u
@@ -43,10 +43,12 @@ static enum quiet judge_silence(uint64_t silence, uint64_t patience)
  */
 static uint64_t path_patience(const struct braid_subflow *subflow)
 {
-    /* A few bytes of control alone are acknowledged by TCP when it likes, up to 40 ms later. */
-    uint64_t times = subflow->inflight.bytes > 0 ? 1 : CONTROL_PATIENCE;
+    uint64_t patience = braid_estimator_patience(&subflow->estimator);
 
-    return times * braid_estimator_patience(&subflow->estimator) << subflow->session->doubts;
+    /* A few bytes of control alone are acknowledged by TCP when it likes, some 40 ms later. */
+    if (subflow->inflight.bytes == 0 && patience < CONTROL_PATIENCE)
+        patience = CONTROL_PATIENCE;
+    return patience << subflow->session->doubts;
 }
 
 /* Where TCP cannot be asked, the peer's word is all there is, and is waited for less long. */
@@ -236,6 +238,9 @@ static void judge(struct braid_subflow *subflow, uint64_t now)
     if (subflow->state == BRAID_SUBFLOW_ACTIVE) {
         subflow->state = BRAID_SUBFLOW_SUSPECT;
         subflow->suspected_at = now;
+        braid_session_forget_told(subflow->session);
+        if (subflow->session->received_max > 0 || subflow->session->final != BRAID_NEVER)
+            braid_session_owe_ack(subflow->session, true, now);
         if (rescue_front(subflow, HEAD_BYTES) != 0)
             return; /* only an early start is lost: STALE or the end will try again */
     }

@@ -3,15 +3,15 @@
 
 #include "session_internal.h"
 
-#define FIRST_FLIGHT 65536u      /* a session that moves more wants all its subflows */
-#define JOIN_AGE 1000000u        /* microseconds; so does one that lives longer */
-#define OPEN_TIMEOUT 5000000u    /* for the first answer of the peer */
-#define END_TIMEOUT 2000000u     /* for CLOSE or RESET to be written */
-#define BLOCKED_TIMEOUT 1000000u /* at the peer's limit before it is asked */
-#define BACKLOG_MAX 262144u      /* committed and never sent; more waits with the application */
-#define POOL_SHARE 5u            /* of the pool's cap, that one direction may hold */
-#define ROOM_MIN 4096u           /* less room than this is none */
-#define ROOM_AGAIN 65536u        /* room worth waking the application for */
+#define FIRST_FLIGHT 65536u   /* a session that moves more wants all its subflows */
+#define JOIN_AGE 1000000u     /* microseconds; so does one that lives longer */
+#define OPEN_TIMEOUT 5000000u /* for the first answer of the peer */
+#define END_TIMEOUT 2000000u  /* for CLOSE or RESET to be written */
+#define ASKED_MAX 3u          /* doublings of the time between two questions for the limit */
+#define BACKLOG_MAX 262144u   /* committed and never sent; more waits with the application */
+#define POOL_SHARE 5u         /* of the pool's cap, that one direction may hold */
+#define ROOM_MIN 4096u        /* less room than this is none */
+#define ROOM_AGAIN 65536u     /* room worth waking the application for */
 
 struct braid_session *braid_session_new(struct braid_pool *pool,
                                         const struct braid_session_config *config, uint64_t now)
@@ -269,7 +269,7 @@ uint64_t braid_session_deadline(const struct braid_session *session)
 }
 
 /* At the peer's limit for long: the ACK that moved it may have died with its subflow. */
-static void ask_for_limit(struct braid_session *session, uint64_t now)
+static void ask_for_limit(struct braid_session *session)
 {
     if (session->next >= session->sendbuf.end || session->next < session->limit)
         return;
@@ -277,7 +277,8 @@ static void ask_for_limit(struct braid_session *session, uint64_t now)
         if (s->ping_at == 0)
             s->want_ping = true;
     }
-    braid_timer_set(&session->deadlines, BRAID_TIMER_BLOCKED, now + BLOCKED_TIMEOUT);
+    if (session->asked < ASKED_MAX)
+        session->asked++; /* the next time, which the pump sets, comes later */
 }
 
 void braid_session_on_time(struct braid_session *session, uint64_t now)
@@ -293,7 +294,7 @@ void braid_session_on_time(struct braid_session *session, uint64_t now)
         grow(session);
     (void)braid_timer_due(d, BRAID_TIMER_MEMORY, now); /* to look for actions is all it wants */
     if (braid_timer_due(d, BRAID_TIMER_BLOCKED, now))
-        ask_for_limit(session, now);
+        ask_for_limit(session);
     if (braid_timer_due(d, BRAID_TIMER_OPEN, now) && !session->established)
         braid_session_end(session, BRAID_ERR_TIMEOUT);
     if (braid_timer_due(d, BRAID_TIMER_GRACE, now))

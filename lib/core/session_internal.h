@@ -117,6 +117,7 @@ struct braid_session {
     struct braid_sendbuf sendbuf;
     uint64_t next;               /* first byte never sent */
     uint64_t limit;              /* the peer's */
+    unsigned asked;              /* how often in a row for a higher one */
     unsigned crumbs, old_crumbs; /* tiny frames sent behind crumbs_mark, and before it */
     uint64_t crumbs_mark;
     struct braid_ranges again;     /* to be sent again */
@@ -136,7 +137,7 @@ struct braid_session {
     uint64_t unacked;             /* payload bytes since the last ACK */
     bool ack_owed;                /* an ACK would tell something new */
     bool ack_due;                 /* and should go now */
-    struct braid_subflow *ack_on; /* where it should go: on which a repeat came; NULL: anywhere */
+    struct braid_subflow *ack_on; /* brought what is to be acknowledged last; NULL: none lives */
     bool fin_told;                /* an ACK of the peer's FIN was sent */
     bool eof_told;
 
@@ -175,6 +176,9 @@ int braid_session_on_ack(struct braid_session *session, const struct braid_ack *
 
 /* Notes that an ACK is owed, and due at once or soon. */
 void braid_session_owe_ack(struct braid_session *session, bool at_once, uint64_t now);
+
+/* What was acknowledged may be lost with a subflow: the next ACK says all of it again. */
+void braid_session_forget_told(struct braid_session *session);
 
 /* ---- subflow.c ---- */
 

@@ -81,6 +81,7 @@ int braid_session_on_ack(struct braid_session *session, const struct braid_ack *
     advance_una(session, una);
     if (ack->limit > session->limit) {
         session->limit = ack->limit;
+        session->asked = 0;
         braid_timer_clear(&session->deadlines, BRAID_TIMER_BLOCKED);
     }
     for (unsigned i = 0; i < ack->count; i++) {
@@ -103,6 +104,13 @@ void braid_session_owe_ack(struct braid_session *session, bool at_once, uint64_t
         session->ack_due = true;
     else if (!session->ack_due && !braid_timer_is_set(&session->deadlines, BRAID_TIMER_ACK))
         braid_timer_set(&session->deadlines, BRAID_TIMER_ACK, now + ACK_DELAY);
+}
+
+void braid_session_forget_told(struct braid_session *session)
+{
+    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
+        s->told = 0;
+    session->fin_told = false;
 }
 
 /* So many unacknowledged bytes are worth an ACK of their own. */
@@ -142,8 +150,7 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
         session->received_max = end;
     at_once = session->unacked >= ack_threshold(session) ||
               (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final;
-    if ((parsed->flags & BRAID_DATA_AGAIN) != 0)
-        session->ack_on = subflow; /* elsewhere it may be lost with what had to be repeated */
+    session->ack_on = subflow;
     braid_session_owe_ack(session, at_once, now);
     if (buf->next > before)
         braid_session_check_growth(session);
@@ -226,6 +233,7 @@ static int on_ping(struct braid_subflow *subflow, const struct braid_parsed *par
     if (error != 0)
         return error;
     subflow->want_pong = true;
+    subflow->session->ack_on = subflow;
     subflow->pong_since = now;
     braid_session_owe_ack(subflow->session, true, now);
     return 0;

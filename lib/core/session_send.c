@@ -17,6 +17,9 @@
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
 #define CRUMBS_MAX 2048u
+#define BLOCKED_FIRST                                                                              \
+    125000u                 /* microseconds at the peer's limit before it is asked; then longer    \
+                             */
 #define PACE_TIME 2000u     /* microseconds until a full path is looked at again */
 #define LATE_TIME 10000u    /* and until bytes on their way are looked at for being late */
 #define MEMORY_RETRY 20000u /* microseconds */
@@ -129,12 +132,10 @@ static bool wants_own(const struct braid_subflow *subflow)
 }
 
 /* The subflow for what any may carry: in good health, then the one with the shortest way. */
-static struct braid_subflow *control_sender(const struct braid_session *session)
+static struct braid_subflow *shortest(const struct braid_session *session)
 {
     struct braid_subflow *best = NULL;
 
-    if (session->ack_due && session->ack_on != NULL && !session->ack_on->blocked)
-        return session->ack_on;
     for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
         if (s->blocked)
             continue;
@@ -145,11 +146,25 @@ static struct braid_subflow *control_sender(const struct braid_session *session)
     return best;
 }
 
+/*
+ * An ACK goes back on the subflow that last brought data, or a question: that one works, at least
+ * in one direction, while another may have died without anybody knowing yet.
+ */
+static struct braid_subflow *control_sender(const struct braid_session *session)
+{
+    struct braid_subflow *last = session->ack_on;
+
+    if (session->ack_due && last != NULL && !last->blocked && last->state == BRAID_SUBFLOW_ACTIVE)
+        return last;
+    return shortest(session);
+}
+
 static void watch_limit(struct braid_session *session, uint64_t now)
 {
     if (session->next < session->sendbuf.end && session->next >= session->limit &&
         !braid_timer_is_set(&session->deadlines, BRAID_TIMER_BLOCKED))
-        braid_timer_set(&session->deadlines, BRAID_TIMER_BLOCKED, now + 1000000);
+        braid_timer_set(&session->deadlines, BRAID_TIMER_BLOCKED,
+                        now + (BLOCKED_FIRST << session->asked));
 }
 
 /* The application waits for room and there is no memory for it: nothing else may tell when there
@@ -331,8 +346,10 @@ static void plan_ack(struct builder *b)
         .limit = braid_flow_next_limit(&session->flow, session->recvbuf.drained),
     };
 
-    if (!session->ack_owed || session->state == BRAID_SESSION_ABORTING)
-        return;
+    if (!session->ack_owed || session->state == BRAID_SESSION_ABORTING ||
+        (b->subflow->state > BRAID_SUBFLOW_ACTIVE &&
+         shortest(session)->state == BRAID_SUBFLOW_ACTIVE))
+        return; /* it would be lost on a subflow that is silent */
     for (const struct braid_subflow *s = session->subflows;
          s != NULL && ack.count < BRAID_SUBFLOWS_MAX; s = s->next) {
         if (s->received == s->told)
@@ -521,7 +538,6 @@ static void written_ack(struct braid_session *session, uint64_t now)
     session->unacked = 0;
     session->ack_owed = false;
     session->ack_due = false;
-    session->ack_on = NULL;
     braid_timer_clear(&session->deadlines, BRAID_TIMER_ACK);
     if (session->recvbuf.next == session->final) {
         session->fin_told = true;

@@ -171,10 +171,7 @@ static void forget_carried(struct braid_session *session, const struct braid_sub
         session->result_on = NULL;
         session->want_result = true;
     }
-    /* An ACK on it may be lost: say everything again. */
-    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
-        s->told = 0;
-    session->fin_told = false;
+    braid_session_forget_told(session);
 }
 
 /* Takes a subflow off the live ones; what it carried is queued again. */
