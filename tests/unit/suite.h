@@ -35,6 +35,13 @@ static inline int suite_run(const char *name, const struct suite_test *tests, si
 
 #define SUITE_RUN(name, tests) suite_run(name, tests, sizeof(tests) / sizeof(tests)[0])
 
+/* An assertion for inner loops: each of Check's own writes to a pipe, even where it holds. */
+#define suite_assert(condition)                                                                    \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg("%s", #condition);                                                        \
+    } while (0)
+
 /* xorshift64*; seed must not be 0. */
 static inline uint64_t suite_random(uint64_t *seed)
 {

@@ -36,13 +36,13 @@ static void note(struct outcome *out, const struct braid_parsed *parsed)
     bool data = parsed->kind == BRAID_PARSED_DATA;
 
     if (!data || !out->in_data || entry->offset + entry->len != parsed->offset) {
-        ck_assert_uint_lt(out->count, 40);
+        suite_assert(out->count < 40);
         entry = &out->entry[out->count++];
         entry->type = parsed->type;
         entry->flags = parsed->flags;
         entry->offset = data ? parsed->offset : 0;
     }
-    ck_assert_uint_le(entry->len + parsed->len, sizeof entry->bytes);
+    suite_assert(entry->len + parsed->len <= sizeof entry->bytes);
     if (parsed->len > 0)
         memcpy(entry->bytes + entry->len, parsed->payload, parsed->len);
     entry->len += parsed->len;
@@ -60,13 +60,13 @@ static void parse(struct braid_parser *parser, struct outcome *out, const uint8_
         size_t used;
 
         out->error = braid_parser_next(parser, pool, at, n, &used, &parsed);
-        ck_assert_uint_le(used, n);
+        suite_assert(used <= n);
         at += used;
         n -= used;
         if (out->error == 0 && parsed.kind != BRAID_PARSED_MORE)
             note(out, &parsed);
         else
-            ck_assert(out->error != 0 || n == 0);
+            suite_assert(out->error != 0 || n == 0);
     }
     free(slice);
 }
@@ -81,21 +81,21 @@ static void run(struct outcome *out, size_t a, size_t b)
     parse(&parser, out, stream + a, b - a);
     parse(&parser, out, stream + b, stream_len - b);
     braid_parser_clear(&parser, pool);
-    ck_assert_uint_eq(braid_pool_used(pool), 0);
+    suite_assert(braid_pool_used(pool) == 0);
 }
 
 static void same(const struct outcome *out)
 {
-    ck_assert_int_eq(out->error, whole.error);
-    ck_assert_uint_eq(out->count, whole.count);
+    suite_assert(out->error == whole.error);
+    suite_assert(out->count == whole.count);
     for (unsigned i = 0; i < out->count; i++) {
         const struct entry *a = &out->entry[i], *b = &whole.entry[i];
 
-        ck_assert_uint_eq(a->type, b->type);
-        ck_assert_uint_eq(a->flags, b->flags);
-        ck_assert_uint_eq(a->offset, b->offset);
-        ck_assert_uint_eq(a->len, b->len);
-        ck_assert_mem_eq(a->bytes, b->bytes, a->len);
+        suite_assert(a->type == b->type);
+        suite_assert(a->flags == b->flags);
+        suite_assert(a->offset == b->offset);
+        suite_assert(a->len == b->len);
+        suite_assert(memcmp(a->bytes, b->bytes, a->len) == 0);
     }
 }
 
