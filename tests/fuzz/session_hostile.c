@@ -74,8 +74,7 @@ static void lose(struct world *world, struct ear *ear)
 static void hear_frame(struct world *world, const struct braid_parsed *parsed)
 {
     if (parsed->kind == BRAID_PARSED_DATA) {
-        for (size_t i = 0; i < parsed->len; i++)
-            MUST(parsed->payload[i] == pair_byte(PAIR_LOCAL, parsed->offset + i));
+        MUST(pair_same(PAIR_LOCAL, parsed->offset, parsed->payload, parsed->len));
         MUST(parsed->offset + parsed->len <= world->committed);
         MUST(parsed->offset + parsed->len <= world->limit);
         if (parsed->offset + parsed->len > world->heard)
@@ -312,10 +311,12 @@ static void write_some(struct world *world, size_t n)
 
     if (count == 0)
         return;
-    for (int i = 0; i < count; i++) {
-        for (size_t k = 0; k < v[i].iov_len && done < n && world->committed + done < BYTES_MAX;
-             k++, done++)
-            ((uint8_t *)v[i].iov_base)[k] = pair_byte(PAIR_LOCAL, world->committed + done);
+    n = n < BYTES_MAX - world->committed ? n : BYTES_MAX - world->committed;
+    for (int i = 0; i < count && done < n; i++) {
+        size_t part = v[i].iov_len < n - done ? v[i].iov_len : n - done;
+
+        pair_fill(PAIR_LOCAL, world->committed + done, v[i].iov_base, part);
+        done += part;
     }
     braid_session_commit(world->session, done, world->now);
     world->committed += done;

@@ -80,6 +80,10 @@ struct pair {
 /* The byte that the application at this end sends at this offset. */
 uint8_t pair_byte(enum pair_end from, uint64_t offset);
 
+/* Writes n of them, or tells whether n bytes are they. */
+void pair_fill(enum pair_end from, uint64_t offset, uint8_t *bytes, size_t n);
+bool pair_same(enum pair_end from, uint64_t offset, const uint8_t *bytes, size_t n);
+
 /* Sets up with a fresh pool, no sessions yet; config may be changed before pair_open(). */
 void pair_init(struct pair *pair, unsigned subflows);
 

@@ -68,8 +68,7 @@ static void tell_data(struct single *s, uint8_t flags, const uint8_t *payload, s
     struct braid_reader r = {payload, len, false};
     uint64_t offset = braid_read_u64(&r);
 
-    for (size_t i = 0; i < r.left; i++)
-        MUST(r.at[i] == pair_byte(PAIR_LOCAL, offset + i));
+    MUST(pair_same(PAIR_LOCAL, offset, r.at, r.left));
     SAY("%s %llu+%zu", flags == 0 ? "DATA" : "AGAIN", (ull)offset, r.left);
 }
 
@@ -305,9 +304,11 @@ size_t single_write(struct single *s, size_t n)
     int count = braid_session_reserve(s->session, v, 8);
     size_t done = 0;
 
-    for (int i = 0; i < count; i++) {
-        for (size_t k = 0; k < v[i].iov_len && done < n; k++, done++)
-            ((uint8_t *)v[i].iov_base)[k] = pair_byte(PAIR_LOCAL, s->committed + done);
+    for (int i = 0; i < count && done < n; i++) {
+        size_t part = v[i].iov_len < n - done ? v[i].iov_len : n - done;
+
+        pair_fill(PAIR_LOCAL, s->committed + done, v[i].iov_base, part);
+        done += part;
     }
     if (count > 0)
         braid_session_commit(s->session, done, s->now);
@@ -321,9 +322,11 @@ size_t single_read(struct single *s, size_t n)
     int count = braid_session_peek(s->session, v, 64);
     size_t done = 0;
 
-    for (int i = 0; i < count; i++) {
-        for (size_t k = 0; k < v[i].iov_len && done < n; k++, done++)
-            MUST(((uint8_t *)v[i].iov_base)[k] == pair_byte(PAIR_REMOTE, s->drained + done));
+    for (int i = 0; i < count && done < n; i++) {
+        size_t part = v[i].iov_len < n - done ? v[i].iov_len : n - done;
+
+        MUST(pair_same(PAIR_REMOTE, s->drained + done, v[i].iov_base, part));
+        done += part;
     }
     braid_session_drain(s->session, done, s->now);
     s->drained += done;
