@@ -158,6 +158,32 @@ START_TEST(test_death_in_mid_frame)
 }
 END_TEST
 
+/* Rescued bytes that were confirmed later do not hide others behind them. */
+START_TEST(test_death_after_recovery)
+{
+    single_local(&s, 2);
+    single_write(&s, 16000);
+    send_on(0, 1u << 20);
+    single_said(&s, 0);
+    while (strcmp(state(0), "stale") != 0) {
+        ck_assert_uint_lt(s.now, SINGLE_START + 2000000);
+        s.now = braid_session_deadline(s.session);
+        single_sleep(&s, 0);
+    }
+    send_on(1, 1u << 20);
+    single_said(&s, 1);
+    /* Back to life: 10000 arrived here too, and 1000 new ones are sent here. */
+    ck_assert_int_eq(feed_ack(&s, 1, 10000, 262144, 1, (uint64_t[]){0, 10000}), 0);
+    single_write(&s, 1000);
+    send_on(0, 1u << 20);
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 0), "DATA 16000+1000"));
+    single_lose(&s, 0);
+    send_on(1, 1u << 20);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 0/262144 AGAIN 16000+1000");
+    single_free(&s);
+}
+END_TEST
+
 /* ---- grace ---- */
 
 START_TEST(test_grace)
@@ -253,6 +279,26 @@ START_TEST(test_silence)
     all_room();
     single_send(&s);
     ck_assert_str_eq(single_said(&s, 1), "ACK 0/262144");
+    single_free(&s);
+}
+END_TEST
+
+/* What a silent subflow held is to be sent again, but then it arrives after all: it is not. */
+START_TEST(test_arrives_after_all)
+{
+    single_local(&s, 2);
+    single_write(&s, 16000);
+    send_on(0, 1u << 20);
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+6250 DATA 6250+6250 DATA 12500+3500");
+    single_sleep(&s, 250000);
+    single_sleep(&s, 62500);
+    ck_assert_str_eq(state(0), "suspect");
+    ck_assert_int_eq(feed_ack(&s, 1, 5000, 262144, 1, (uint64_t[]){0, 14000}), 0);
+    ck_assert_str_eq(state(0), "active");
+    braid_subflow_set_room(s.flow[0].subflow, 0);
+    braid_subflow_set_room(s.flow[1].subflow, 1u << 20);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "AGAIN 14000+2000");
     single_free(&s);
 }
 END_TEST
@@ -456,10 +502,12 @@ int main(void)
         {test_death_after_delivery, 0},
         {test_fin_dies, 0},
         {test_death_in_mid_frame, 0},
+        {test_death_after_recovery, 0},
         {test_grace, 2},
         {test_grace_of_the_remote, 0},
         {test_no_grace, 0},
         {test_silence, 3},
+        {test_arrives_after_all, 0},
         {test_all_silent, 0},
         {test_silent_for_good, 0},
         {test_keep_alive, 0},
