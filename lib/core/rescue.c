@@ -51,12 +51,18 @@ static uint64_t path_patience(const struct braid_subflow *subflow)
     return patience << subflow->session->doubts;
 }
 
-/* Where TCP cannot be asked, the peer's word is all there is, and is waited for less long. */
+/*
+ * Where TCP cannot be asked, the peer's word is all there is, and is waited for less long at first.
+ * Where it can, doubts are about TCP: a proxy that acknowledges what it loses is told by this
+ * alone.
+ */
 static uint64_t peer_patience(const struct braid_subflow *subflow)
 {
     const struct braid_estimator *e = &subflow->estimator;
-    uint64_t patience = 2 * e->rtt + (e->sampled ? PEER_PATIENCE : 4 * e->rttvar);
+    uint64_t patience = 2 * e->rtt + 4 * e->rttvar;
 
+    if (e->sampled)
+        return PEER_PATIENCE + patience;
     if (patience < PEER_PATIENCE / 4)
         patience = PEER_PATIENCE / 4;
     return patience << subflow->session->doubts;
