@@ -14,7 +14,8 @@
 #define TICK 10000u            /* between two looks at a subflow that may have gone silent */
 #define PATH_DEAD 3000000u     /* of TCP's silence: a fresh connection is faster than its timers */
 #define CONTROL_PATIENCE 150000u /* at least, with nothing but control frames on their way */
-#define PEER_PATIENCE 1000000u   /* without an acknowledgement of the peer's own */
+#define PEER_PATIENCE 600000u    /* and round trips: without the peer's own acknowledgement */
+#define BLIND_PATIENCE 250000u   /* the same at the least, where TCP cannot be asked */
 #define PEER_DEAD 15000000u
 #define KEEPALIVE 25000000u /* below the idle timeouts of NATs (transport.md 7) */
 #define DOUBTS_MAX 3u
@@ -63,8 +64,8 @@ static uint64_t peer_patience(const struct braid_subflow *subflow)
 
     if (e->sampled)
         return PEER_PATIENCE + patience;
-    if (patience < PEER_PATIENCE / 4)
-        patience = PEER_PATIENCE / 4;
+    if (patience < BLIND_PATIENCE)
+        patience = BLIND_PATIENCE;
     return patience << subflow->session->doubts;
 }
 
@@ -265,7 +266,7 @@ static uint64_t next_look(const struct braid_subflow *subflow, uint64_t now)
 {
     const struct braid_estimator *e = &subflow->estimator;
     uint64_t at = BRAID_NEVER;
-    uint64_t tick = e->waiting ? TICK : PEER_PATIENCE / 16;
+    uint64_t tick = e->waiting ? TICK : BLIND_PATIENCE / 4;
 
     if (subflow->state == BRAID_SUBFLOW_HELLO)
         return subflow->added_at + HELLO_TIMEOUT;
@@ -283,7 +284,7 @@ void braid_rescue_expect(struct braid_session *session, const struct braid_subfl
 {
     uint64_t at =
         now + (subflow->estimator.sampled ? braid_estimator_patience(&subflow->estimator) / 2
-                                          : PEER_PATIENCE / 4);
+                                          : BLIND_PATIENCE);
 
     if (session->deadlines.at[BRAID_TIMER_WATCH] > at)
         session->deadlines.at[BRAID_TIMER_WATCH] = at;
