@@ -206,6 +206,7 @@ static void worker_free(struct worker *worker)
     mailbox_free(worker->mailbox);
     braid_context_free(worker->context);
     if (worker->base != NULL) {
+        (void)event_base_loop(worker->base, EVLOOP_NONBLOCK); /* the resolver ends in the loop */
         event_base_free(worker->base);
     }
     free(worker);

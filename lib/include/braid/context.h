@@ -58,7 +58,8 @@ BRAID_EXPORT struct braid_context *braid_context_new(struct event_base *base,
 
 /**
  * Frees a context with all that is still in it: streams are reset (what the socket takes at once
- * is sent), listeners and dials freed. NULL is allowed.
+ * is sent), listeners and dials freed. The resolver may end in the loop only: run it once more with
+ * EVLOOP_NONBLOCK before the base is freed. NULL is allowed.
  */
 BRAID_EXPORT void braid_context_free(struct braid_context *context);
 
