@@ -9,7 +9,8 @@
 static const struct status_kind daemon_kind = {
     "daemon",
     "tunnels",
-    10,
+    NULL,
+    11,
     {
         {"version", "version", STATUS_TEXT},
         {"pid", "pid", STATUS_NUMBER},
@@ -19,6 +20,7 @@ static const struct status_kind daemon_kind = {
         {"sessions", "sessions", STATUS_NUMBER},
         {"max-sessions", "max_sessions", STATUS_NUMBER},
         {"memory", "memory", STATUS_NUMBER},
+        {"max-memory", "max_memory", STATUS_NUMBER},
         {"rss", "rss", STATUS_NUMBER},
         {"config", "config", STATUS_TEXT},
     },
@@ -26,6 +28,7 @@ static const struct status_kind daemon_kind = {
 static const struct status_kind tunnel_kind = {
     "tunnel",
     "sessions",
+    "paths",
     12,
     {
         {"name", "name", STATUS_TEXT},
@@ -42,9 +45,30 @@ static const struct status_kind tunnel_kind = {
         {"total", "total", STATUS_NUMBER},
     },
 };
+static const struct status_kind path_kind = {
+    "path",
+    NULL,
+    NULL,
+    12,
+    {
+        {"tunnel", NULL, STATUS_TEXT},
+        {"name", "name", STATUS_TEXT},
+        {"interface", "interface", STATUS_TEXT},
+        {"source", "source", STATUS_TEXT},
+        {"remote", "remote", STATUS_LIST},
+        {"priority", "priority", STATUS_TEXT},
+        {"state", "state", STATUS_TEXT},
+        {"age", "age", STATUS_NUMBER},
+        {"subflows", "subflows", STATUS_NUMBER},
+        {"rtt", "rtt", STATUS_NUMBER},
+        {"rate", "rate", STATUS_NUMBER},
+        {"error", "error", STATUS_TEXT},
+    },
+};
 static const struct status_kind session_kind = {
     "session",
     "subflows",
+    NULL,
     14,
     {
         {"id", "id", STATUS_TEXT},
@@ -66,11 +90,13 @@ static const struct status_kind session_kind = {
 static const struct status_kind subflow_kind = {
     "subflow",
     NULL,
-    11,
+    NULL,
+    12,
     {
         {"session", NULL, STATUS_TEXT},
         {"index", "index", STATUS_NUMBER},
         {"path", "path", STATUS_NUMBER},
+        {"path-name", "path_name", STATUS_TEXT},
         {"local", "local", STATUS_TEXT},
         {"peer", "peer", STATUS_TEXT},
         {"state", "state", STATUS_TEXT},
@@ -92,6 +118,10 @@ static void clear(struct status_record *record)
         clear(&record->children[i]);
     }
     free(record->children);
+    for (size_t i = 0; i < record->path_count; i++) {
+        clear(&record->paths[i]);
+    }
+    free(record->paths);
     for (size_t i = 0; i < STATUS_VALUES_MAX; i++) {
         free(record->values[i].text);
     }
@@ -115,24 +145,24 @@ void status_free(struct status *status)
     }
 }
 
-/* A new last child; NULL: out of memory. */
-static struct status_record *add_child(struct status_record *parent)
+/* A new last one of an array; NULL: out of memory. */
+static struct status_record *add_record(struct status_record **records, size_t *count)
 {
-    size_t count = parent->child_count;
+    struct status_record *added;
 
     /* Doubled each time a power of two is full. */
-    if ((count & (count - 1)) == 0) {
-        size_t room = count == 0 ? 1 : count * 2;
-        struct status_record *children = reallocarray(parent->children, room, sizeof(*children));
+    if ((*count & (*count - 1)) == 0) {
+        size_t room = *count == 0 ? 1 : *count * 2;
+        struct status_record *grown = reallocarray(*records, room, sizeof(*grown));
 
-        if (children == NULL) {
+        if (grown == NULL) {
             return NULL;
         }
-        parent->children = children;
+        *records = grown;
     }
-    parent->child_count++;
-    memset(&parent->children[count], 0, sizeof(parent->children[count]));
-    return &parent->children[count];
+    added = &(*records)[(*count)++];
+    memset(added, 0, sizeof(*added));
+    return added;
 }
 
 const char *status_text(const struct status_record *record, size_t field)
@@ -264,6 +294,18 @@ static size_t find_tunnel(const struct status_record *daemon, const struct statu
     return 0;
 }
 
+/* The tunnel that was told last, if that is its name: its paths follow it. */
+static struct status_record *last_tunnel(struct status_record *daemon, const char *name)
+{
+    struct status_record *tunnel;
+
+    if (daemon->child_count == 0) {
+        return NULL;
+    }
+    tunnel = &daemon->children[daemon->child_count - 1];
+    return strcmp(status_text(tunnel, TUNNEL_NAME), name) == 0 ? tunnel : NULL;
+}
+
 /* Where a record belongs; NULL: nowhere. */
 static struct status_record *find_parent(struct status *status, const struct status_record *record)
 {
@@ -272,6 +314,9 @@ static struct status_record *find_parent(struct status *status, const struct sta
 
     if (record->kind == &tunnel_kind) {
         return &status->daemon;
+    }
+    if (record->kind == &path_kind) {
+        return last_tunnel(&status->daemon, status_text(record, PATH_TUNNEL));
     }
     if (record->kind == &session_kind) {
         status->last_tunnel = find_tunnel(&status->daemon, record);
@@ -306,7 +351,11 @@ static const char *place(struct status *status, struct status_record *record)
     if (parent == NULL) {
         return "a record that belongs to nothing before it";
     }
-    child = add_child(parent);
+    if (record->kind == &path_kind) {
+        child = add_record(&parent->paths, &parent->path_count);
+    } else {
+        child = add_record(&parent->children, &parent->child_count);
+    }
     if (child == NULL) {
         status->last_tunnel = 0;
         return no_memory;
@@ -318,8 +367,8 @@ static const char *place(struct status *status, struct status_record *record)
 
 static const struct status_kind *find_kind(const char *name)
 {
-    static const struct status_kind *const kinds[] = {&daemon_kind, &tunnel_kind, &session_kind,
-                                                      &subflow_kind};
+    static const struct status_kind *const kinds[] = {&daemon_kind, &tunnel_kind, &path_kind,
+                                                      &session_kind, &subflow_kind};
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(kinds[i]->name, name) == 0) {

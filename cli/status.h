@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What braidd tells about itself, as a tree: the daemon, its tunnels, their sessions, and their
- * subflows. Made from the lines of the control protocol.
+ * What braidd tells about itself, as a tree: the daemon, its tunnels, their paths and sessions, and
+ * the subflows of these. Made from the lines of the control protocol.
  *
  * Kinds of lines and names in them that are not known here are skipped, so that a newer daemon can
  * be asked too; what is known and not told is empty.
@@ -31,6 +31,7 @@ enum {
     DAEMON_SESSIONS,
     DAEMON_MAX_SESSIONS,
     DAEMON_MEMORY,
+    DAEMON_MAX_MEMORY,
     DAEMON_RSS,
     DAEMON_CONFIG
 };
@@ -47,6 +48,20 @@ enum {
     TUNNEL_SECURITY,
     TUNNEL_SESSIONS,
     TUNNEL_TOTAL
+};
+enum {
+    PATH_TUNNEL,
+    PATH_NAME,
+    PATH_INTERFACE,
+    PATH_SOURCE,
+    PATH_REMOTE,
+    PATH_PRIORITY,
+    PATH_STATE,
+    PATH_AGE,
+    PATH_SUBFLOWS,
+    PATH_RTT,
+    PATH_RATE,
+    PATH_ERROR
 };
 enum {
     SESSION_ID,
@@ -68,6 +83,7 @@ enum {
     SUBFLOW_SESSION,
     SUBFLOW_INDEX,
     SUBFLOW_PATH,
+    SUBFLOW_PATH_NAME,
     SUBFLOW_LOCAL,
     SUBFLOW_PEER,
     SUBFLOW_STATE,
@@ -88,6 +104,7 @@ struct status_field {
 struct status_kind {
     const char *name;
     const char *children; /* what the records below are called in JSON; NULL: none */
+    const char *paths;    /* and what its paths are; NULL: it has none */
     size_t field_count;
     struct status_field fields[STATUS_VALUES_MAX];
 };
@@ -104,6 +121,8 @@ struct status_record {
     struct status_value values[STATUS_VALUES_MAX];
     struct status_record *children; /* a daemon's tunnels, a tunnel's sessions, their subflows */
     size_t child_count;
+    struct status_record *paths; /* a tunnel's */
+    size_t path_count;
 };
 
 struct status {

@@ -36,8 +36,13 @@ static int add_subflow(struct table *table, const struct status_record *subflow)
         "",
     };
 
-    snprintf(name, sizeof(name), "  %" PRIu64 " path %" PRIu64,
-             status_number(subflow, SUBFLOW_INDEX), status_number(subflow, SUBFLOW_PATH));
+    if (subflow->values[SUBFLOW_PATH_NAME].present) {
+        snprintf(name, sizeof(name), "  %" PRIu64 " path %s", status_number(subflow, SUBFLOW_INDEX),
+                 status_text(subflow, SUBFLOW_PATH_NAME));
+    } else {
+        snprintf(name, sizeof(name), "  %" PRIu64 " path %" PRIu64,
+                 status_number(subflow, SUBFLOW_INDEX), status_number(subflow, SUBFLOW_PATH));
+    }
     snprintf(address, sizeof(address), "%s > %s", status_text(subflow, SUBFLOW_LOCAL),
              status_text(subflow, SUBFLOW_PEER));
     /* 0 means that it is not known yet. */
@@ -92,7 +97,11 @@ static void write_tunnel(const struct status_record *tunnel, FILE *out)
                 status_number(tunnel, TUNNEL_MAX_SUBFLOWS));
     } else {
         fputs(" > ", out);
-        write_items(tunnel, TUNNEL_REMOTE, out);
+        if (tunnel->values[TUNNEL_REMOTE].present) {
+            write_items(tunnel, TUNNEL_REMOTE, out);
+        } else {
+            fprintf(out, "%zu path%s", tunnel->path_count, tunnel->path_count == 1 ? "" : "s");
+        }
         fprintf(out, ", %" PRIu64 " subflow%s, %s", status_number(tunnel, TUNNEL_SUBFLOWS),
                 status_number(tunnel, TUNNEL_SUBFLOWS) == 1 ? "" : "s",
                 status_text(tunnel, TUNNEL_MODE));
@@ -103,7 +112,37 @@ static void write_tunnel(const struct status_record *tunnel, FILE *out)
             status_number(tunnel, TUNNEL_TOTAL));
 }
 
-static int add_tunnel(struct table *table, const struct status_record *tunnel)
+/* "  path dsl: up for 3m12s, 2 subflows, 11.2 ms, 92.1 Mbit/s; eth0 > 192.0.2.1:7000" */
+static void write_path(const struct status_record *path, FILE *out)
+{
+    char text[3][UNITS_TEXT];
+    bool backup = strcmp(status_text(path, PATH_PRIORITY), "backup") == 0;
+
+    fprintf(out, "  path %s: %s%s", status_text(path, PATH_NAME), backup ? "backup, " : "",
+            status_text(path, PATH_STATE));
+    if (strcmp(status_text(path, PATH_STATE), "unknown") != 0) {
+        fprintf(out, " for %s", units_age(status_number(path, PATH_AGE), text[0]));
+    }
+    if (path->values[PATH_ERROR].present) {
+        fprintf(out, " (%s)", status_text(path, PATH_ERROR));
+    }
+    fprintf(out, ", %" PRIu64 " subflow%s", status_number(path, PATH_SUBFLOWS),
+            status_number(path, PATH_SUBFLOWS) == 1 ? "" : "s");
+    if (status_number(path, PATH_RTT) > 0) {
+        fprintf(out, ", %s", units_latency(status_number(path, PATH_RTT), text[1]));
+    }
+    if (status_number(path, PATH_RATE) > 0) {
+        fprintf(out, ", %s", units_rate(status_number(path, PATH_RATE), text[2]));
+    }
+    fprintf(out, ";%s%s%s%s > ", path->values[PATH_INTERFACE].present ? " " : "",
+            status_text(path, PATH_INTERFACE), path->values[PATH_SOURCE].present ? " " : "",
+            status_text(path, PATH_SOURCE));
+    write_items(path, PATH_REMOTE, out);
+}
+
+/* Adds what a function writes about a record as a line. */
+static int add_line(struct table *table, void (*write)(const struct status_record *, FILE *),
+                    const struct status_record *record)
 {
     char *text = NULL;
     size_t length = 0;
@@ -113,11 +152,21 @@ static int add_tunnel(struct table *table, const struct status_record *tunnel)
     if (out == NULL) {
         return -1;
     }
-    write_tunnel(tunnel, out);
+    write(record, out);
     if (fclose(out) == 0) {
-        result = table_add_line(table, "") | table_add_line(table, text);
+        result = table_add_line(table, text);
     }
     free(text);
+    return result;
+}
+
+static int add_tunnel(struct table *table, const struct status_record *tunnel)
+{
+    int result = table_add_line(table, "") | add_line(table, write_tunnel, tunnel);
+
+    for (size_t i = 0; i < tunnel->path_count; i++) {
+        result |= add_line(table, write_path, &tunnel->paths[i]);
+    }
     if (tunnel->child_count > 0) {
         result |= table_add_titles(table);
     }
@@ -131,11 +180,12 @@ static void print_daemon(const struct status_record *daemon, FILE *out)
 {
     char uptime[UNITS_TEXT];
     char memory[UNITS_TEXT];
+    char max_memory[UNITS_TEXT];
     char rss[UNITS_TEXT];
 
     fprintf(out,
             "braidd %s, pid %" PRIu64 ", %s, up %s, %" PRIu64 " worker%s\n"
-            "%" PRIu64 " of %" PRIu64 " sessions, %s in buffers, %s resident\n",
+            "%" PRIu64 " of %" PRIu64 " sessions, %s of %s in buffers, %s resident\n",
             status_text(daemon, DAEMON_VERSION), status_number(daemon, DAEMON_PID),
             status_text(daemon, DAEMON_STATE),
             units_age(status_number(daemon, DAEMON_UPTIME), uptime),
@@ -143,6 +193,7 @@ static void print_daemon(const struct status_record *daemon, FILE *out)
             status_number(daemon, DAEMON_WORKERS) == 1 ? "" : "s",
             status_number(daemon, DAEMON_SESSIONS), status_number(daemon, DAEMON_MAX_SESSIONS),
             units_bytes(status_number(daemon, DAEMON_MEMORY), memory),
+            units_bytes(status_number(daemon, DAEMON_MAX_MEMORY), max_memory),
             units_bytes(status_number(daemon, DAEMON_RSS), rss));
 }
 
@@ -202,19 +253,29 @@ static void print_values(struct json *json, const struct status_record *record)
     }
 }
 
-static void print_children(struct json *json, const struct status_record *record)
+static void print_children(struct json *json, const struct status_record *record);
+
+static void print_records(struct json *json, const char *name, const struct status_record *records,
+                          size_t count)
 {
-    if (record->kind->children == NULL) {
-        return;
-    }
-    json_open_array(json, record->kind->children);
-    for (size_t i = 0; i < record->child_count; i++) {
+    json_open_array(json, name);
+    for (size_t i = 0; i < count; i++) {
         json_open_object(json, NULL);
-        print_values(json, &record->children[i]);
-        print_children(json, &record->children[i]);
+        print_values(json, &records[i]);
+        print_children(json, &records[i]);
         json_close_object(json);
     }
     json_close_array(json);
+}
+
+static void print_children(struct json *json, const struct status_record *record)
+{
+    if (record->kind->paths != NULL) {
+        print_records(json, record->kind->paths, record->paths, record->path_count);
+    }
+    if (record->kind->children != NULL) {
+        print_records(json, record->kind->children, record->children, record->child_count);
+    }
 }
 
 void status_print_json(const struct status *status, FILE *out)

@@ -83,6 +83,10 @@ static void callback_acceptable(evutil_socket_t fd, short what, void *arg)
         socklen_t length = sizeof(peer);
         int client;
 
+        if (limits_are_short(acceptor->limits)) {
+            pause_accepting(acceptor, "max-memory", "nearly reached");
+            return;
+        }
         if (!limits_take(acceptor->limits)) {
             pause_accepting(acceptor, acceptor->limits->name, "reached");
             return;

@@ -9,6 +9,7 @@
 #include "daemon/config.h"
 #include "daemon/config_check.h"
 #include "daemon/config_ini.h"
+#include "daemon/config_paths.h"
 #include "daemon/config_report.h"
 #include "daemon/config_table.h"
 
@@ -174,11 +175,27 @@ static void read_tunnel(struct builder *b, struct config_ini_section *section,
     if (tunnel->name == NULL)
         config_report_no_memory(b->report);
     read_section(b, section, kind, tunnel);
-    if (tunnel->role == CONFIG_LOCAL) {
-        if (tunnel->subflows == 0)
-            tunnel->subflows = tunnel->remote.count == 1 ? 4 : 1;
-        tunnel->subflows *= (unsigned)tunnel->remote.count;
+}
+
+static void read_path(struct builder *b, struct config_ini_section *section)
+{
+    struct config *config = b->config;
+    struct config_path *path;
+
+    path = reallocarray(config->paths, config->path_count + 1, sizeof(*path));
+    if (path == NULL) {
+        config_report_no_memory(b->report);
+        return;
     }
+    config->paths = path;
+    path += config->path_count++;
+    *path = (struct config_path){
+        .name = strdup(section->name != NULL ? section->name : ""),
+        .line = section->line,
+    };
+    if (path->name == NULL)
+        config_report_no_memory(b->report);
+    read_section(b, section, CONFIG_KIND_PATH, path);
 }
 
 /* Reports a header that may not stand there; its keys are checked all the same. */
@@ -219,7 +236,7 @@ static void refuse_section(struct builder *b, const struct config_ini_section *s
     if (nearest != CONFIG_KINDS)
         snprintf(hint, sizeof(hint), ", did you mean %s?", config_kinds[nearest].header);
     config_report_add(b->report, section->line, section->header, NULL,
-                      "unknown section%s; accepted: [braidd], [local NAME] or [remote NAME]", hint);
+                      "unknown section%s; accepted: " CONFIG_HEADERS, hint);
 }
 
 static void read_sections(struct builder *b)
@@ -240,6 +257,8 @@ static void read_sections(struct builder *b)
         check_header(b, section, kind);
         if (kind == CONFIG_KIND_LOCAL || kind == CONFIG_KIND_REMOTE)
             read_tunnel(b, section, kind);
+        else if (kind == CONFIG_KIND_PATH)
+            read_path(b, section);
         else
             read_section(b, section, kind, b->config);
         have_braidd = have_braidd || kind == CONFIG_KIND_BRAIDD;
@@ -275,6 +294,7 @@ static void build(struct config *config, FILE *stream, struct config_report *rep
         read_sections(&b);
         if (config->workers == 0)
             config->workers = count_processors();
+        config_paths_resolve(config, &ini, report);
         config_check(config, &ini, report);
     }
     config_ini_clear(&ini);
@@ -323,8 +343,22 @@ void config_free(struct config *config)
         free(tunnel->name);
         free_addresses(&tunnel->listen);
         free_addresses(&tunnel->remote);
+        for (size_t k = 0; k < tunnel->path_names.count; k++)
+            free(tunnel->path_names.at[k]);
+        free(tunnel->path_names.at);
+        free(tunnel->paths);
         braid_address_free(tunnel->target);
     }
+    for (size_t i = 0; i < config->path_count; i++) {
+        struct config_path *path = &config->paths[i];
+
+        free(path->name);
+        free(path->interface);
+        free(path->source);
+        free(path->congestion_control);
+        free_addresses(&path->remote);
+    }
+    free(config->paths);
     free(config->tunnels);
     free(config->control);
     free(config->file);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include <braid/braid.h>
@@ -19,7 +20,13 @@ enum config_role {
     CONFIG_REMOTE, /* [remote NAME]: accepts subflows, connects to a target */
 };
 
-enum config_mode { CONFIG_AGGREGATE };
+enum config_mode {
+    CONFIG_AGGREGATE, /* all paths together */
+    CONFIG_REDUNDANT, /* every byte on the two best */
+    CONFIG_BACKUP,    /* the first, and the others when it does not work */
+};
+
+enum config_priority { CONFIG_PRIORITY_AUTO, CONFIG_PRIMARY, CONFIG_BACKUP_PATH };
 
 enum config_security { CONFIG_SECURITY_UNSET, CONFIG_SECURITY_NONE };
 
@@ -28,6 +35,36 @@ struct config_addresses {
     struct braid_address **at;
     unsigned *lines; /* where each stands, for messages */
     size_t count;
+};
+
+/* A key whose value is a list of names. */
+struct config_names {
+    char **at;
+    size_t count;
+};
+
+/* One [path NAME] section. */
+struct config_path {
+    char *name;
+    unsigned line;   /* of the section's header, for messages */
+    char *interface; /* NULL: any */
+    char *source;    /* an address without port; NULL: any */
+    struct config_addresses remote;
+    unsigned subflows; /* 0: as the tunnel says */
+    enum config_priority priority;
+    uint64_t max_rate;        /* bytes a second; 0: no limit */
+    char *congestion_control; /* NULL: the system's default */
+};
+
+/* A path as one tunnel uses it. */
+struct config_tunnel_path {
+    const struct config_path *section; /* NULL: there is none, the remote is all there is to it */
+    char name[72];                     /* the section's, or the remote's number */
+    struct braid_address *const *remotes;
+    const unsigned *lines; /* of the remotes */
+    size_t remote_count;
+    unsigned subflows;
+    bool backup;
 };
 
 /* One [local NAME] or [remote NAME] section. */
@@ -41,7 +78,10 @@ struct config_tunnel {
 
     /* local */
     struct config_addresses remote;
-    unsigned subflows; /* in all; the default follows from the number of paths */
+    struct config_names path_names; /* as written; none: all sections */
+    struct config_tunnel_path *paths;
+    size_t path_count;
+    unsigned subflows; /* in all, over the paths; the default follows from their number */
     enum config_mode mode;
     unsigned grace; /* milliseconds */
 
@@ -56,6 +96,9 @@ struct config {
     char *control;    /* path of the control socket; NULL: none */
     enum braid_severity log_level;
     unsigned max_sessions;
+    uint64_t max_memory; /* bytes */
+    struct config_path *paths;
+    size_t path_count;
     struct config_tunnel *tunnels;
     size_t tunnel_count;
 };

@@ -12,8 +12,6 @@
 #include "daemon/config_report.h"
 #include "daemon/config_table.h"
 
-#define MAX_SUBFLOWS 16 /* of a session, over all paths */
-
 /* A tunnel beside the section it was read from. */
 struct origin {
     const struct config_tunnel *tunnel;
@@ -110,41 +108,43 @@ static void check_listen(const struct config *config, size_t tunnel, const char 
     }
 }
 
+/* An address and where it stands. */
+struct address_at {
+    const struct braid_address *address; /* NULL: none */
+    unsigned line;
+};
+
+/* The first address that is not only this machine's own. */
+static struct address_at find_open(struct braid_address *const *at, const unsigned *lines,
+                                   size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!braid_address_is_loopback(at[i]))
+            return (struct address_at){.address = at[i], .line = lines[i]};
+    return (struct address_at){.address = NULL};
+}
+
 static void check_security(const struct origin *o, struct config_report *report)
 {
     const struct config_tunnel *tunnel = o->tunnel;
     const struct config_ini_entry *security = config_ini_find(o->section, "security");
-    bool local = tunnel->role == CONFIG_LOCAL;
-    const struct config_addresses *braid = local ? &tunnel->remote : &tunnel->listen;
+    struct address_at open = {.address = NULL};
 
     if (tunnel->security != CONFIG_SECURITY_NONE || security == NULL || tunnel->insecure ||
         is_refused(o->section, "insecure"))
         return;
-    for (size_t i = 0; i < braid->count; i++) {
-        if (braid_address_is_loopback(braid->at[i]))
-            continue;
+    if (tunnel->role == CONFIG_REMOTE)
+        open = find_open(tunnel->listen.at, tunnel->listen.lines, tunnel->listen.count);
+    for (size_t i = 0; i < tunnel->path_count && open.address == NULL; i++)
+        open = find_open(tunnel->paths[i].remotes, tunnel->paths[i].lines,
+                         tunnel->paths[i].remote_count);
+    if (open.address != NULL)
         config_report_add(
             report, security->line, o->section->header, "security",
             "\"none\" is refused because %s = %s, line %u, is not a loopback address; "
             "accepted: none with loopback addresses only, or with insecure = yes",
-            local ? "remote" : "listen", braid_address_text(braid->at[i]), braid->lines[i]);
-        return;
-    }
-}
-
-static void check_subflows(const struct origin *o, struct config_report *report)
-{
-    const struct config_tunnel *tunnel = o->tunnel;
-    const struct config_ini_entry *subflows = config_ini_find(o->section, "subflows");
-    size_t paths = tunnel->remote.count;
-
-    if (tunnel->role != CONFIG_LOCAL || tunnel->subflows <= MAX_SUBFLOWS)
-        return;
-    config_report_add(report, subflows != NULL ? subflows->line : tunnel->remote.lines[paths - 1],
-                      o->section->header, subflows != NULL ? "subflows" : "remote",
-                      "%zu on each of %zu paths (remote) are %u subflows; accepted: at most %d "
-                      "over all paths",
-                      tunnel->subflows / paths, paths, tunnel->subflows, MAX_SUBFLOWS);
+            tunnel->role == CONFIG_LOCAL ? "remote" : "listen", braid_address_text(open.address),
+            open.line);
 }
 
 /* A header that was not understood may have been meant as a tunnel: then that is all to say. */
@@ -172,6 +172,5 @@ void config_check(const struct config *config, const struct config_ini *ini,
         o.section = config_ini_section_at(ini, o.tunnel->line);
         check_listen(config, i, o.section->header, report);
         check_security(&o, report);
-        check_subflows(&o, report);
     }
 }

@@ -20,6 +20,7 @@
 
 #include "daemon/config_ini.h"
 #include "daemon/config_report.h"
+#include "daemon/config_table.h"
 
 #define MAX_FILE 1048576 /* bytes; what is larger is no configuration but a wrong file */
 #define MAX_LINE 197     /* bytes: inih's buffer of 200 without the end of the line and of text */
@@ -55,9 +56,9 @@ static void add_entry(struct reader *reader, const char *key, const char *value)
 
     if (section == NULL) {
         if (value != NULL)
-            config_report_add(reader->report, entry.line, NULL, key,
-                              "stands before the first section; accepted: keys below [braidd], "
-                              "[local NAME] or [remote NAME]");
+            config_report_add(
+                reader->report, entry.line, NULL, key,
+                "stands before the first section; accepted: keys below " CONFIG_HEADERS);
         return;
     }
     entry.key = strdup(key);
@@ -254,8 +255,8 @@ static void take_header(struct reader *reader, char *line)
         }
     }
     config_report_add(reader->report, reader->ini->lines, NULL, NULL,
-                      "a section's header is not understood; accepted: [braidd], [local NAME] or "
-                      "[remote NAME] alone in its line");
+                      "a section's header is not understood; accepted: " CONFIG_HEADERS
+                      " alone in its line");
     add_section(reader, NULL);
 }
 

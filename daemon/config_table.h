@@ -15,11 +15,14 @@
 
 #define CONFIG_TABLE_MAX 64 /* keys */
 
+/* The sections there are, for messages. */
+#define CONFIG_HEADERS "[braidd], [local NAME], [remote NAME] or [path NAME]"
+
 enum config_kind {
     CONFIG_KIND_BRAIDD, /* [braidd], once: fields of struct config */
     CONFIG_KIND_LOCAL,  /* [local NAME]: fields of struct config_tunnel */
     CONFIG_KIND_REMOTE, /* [remote NAME]: fields of struct config_tunnel */
-    CONFIG_KIND_PATH,   /* [path NAME] */
+    CONFIG_KIND_PATH,   /* [path NAME]: fields of struct config_path */
     CONFIG_KINDS
 };
 
@@ -41,6 +44,7 @@ struct config_key {
     bool repeatable;
     bool reloadable;      /* could change while the daemon runs, without an end to its sessions */
     const char *fallback; /* the default; NULL: there is none */
+    const char *absent; /* where there is none and it is not required: what that means, in words */
     const char *accepted;
     const char *help; /* one line, without a full stop */
 };

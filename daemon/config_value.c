@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <braid/braid.h>
 
@@ -14,7 +15,6 @@
 
 static const char no_memory[] = "out of memory";
 static const char out_of_range[] = "out of range";
-static const char not_yet[] = "not supported yet";
 
 /*
  * Reads the decimal digits that text starts with; *end is what follows them. Numbers of more than
@@ -80,6 +80,157 @@ const char *config_value_duration(const struct config_key *key, const char *text
     return "unknown unit";
 }
 
+/* A unit and what it multiplies by. */
+struct unit {
+    const char *name;
+    uint64_t times;
+};
+
+/* Reads a whole number of at most `digits` digits with one of the units. */
+static const char *read_quantity(const char *text, size_t digits, const struct unit *units,
+                                 size_t count, uint64_t *value)
+{
+    size_t n = strspn(text, "0123456789");
+
+    if (n == 0)
+        return "not a number";
+    if (n > digits)
+        return out_of_range;
+    *value = strtoull(text, NULL, 10);
+    text += n;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(text, units[i].name) == 0) {
+            *value *= units[i].times;
+            return NULL;
+        }
+    }
+    return *text == '\0' ? "has no unit" : "unknown unit";
+}
+
+/* Bytes of memory that the machine has. */
+static uint64_t machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long size = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
+const char *config_value_memory(const struct config_key *key, const char *text, void *field)
+{
+    static const struct unit units[] = {{"mib", UINT64_C(1) << 20},
+                                        {"gib", UINT64_C(1) << 30},
+                                        {"tib", UINT64_C(1) << 40},
+                                        {"%", 1}};
+    uint64_t *value = field;
+    uint64_t number = 0;
+    const char *why = read_quantity(text, 6, units, sizeof(units) / sizeof(*units), &number);
+
+    (void)key;
+    if (why != NULL)
+        return why;
+    if (text[strlen(text) - 1] != '%') {
+        if (number < UINT64_C(16) << 20)
+            return out_of_range;
+        *value = number;
+        return NULL;
+    }
+    if (number < 1 || number > 100)
+        return out_of_range;
+    *value = machine_memory() / 100 * number;
+    return *value > 0 ? NULL : "the machine does not tell how much memory it has";
+}
+
+const char *config_value_rate(const struct config_key *key, const char *text, void *field)
+{
+    static const struct unit units[] = {
+        {"bit", 1}, {"kbit", 1000}, {"mbit", 1000000}, {"gbit", 1000000000}};
+    uint64_t *value = field;
+    uint64_t number = 0;
+    const char *why = read_quantity(text, 9, units, sizeof(units) / sizeof(*units), &number);
+
+    (void)key;
+    if (why != NULL)
+        return why;
+    if (number < 8000 || number > UINT64_C(1000000000000))
+        return out_of_range;
+    *value = number / 8;
+    return NULL;
+}
+
+/* Keeps a copy of a text. */
+static const char *keep(char **value, const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy == NULL)
+        return no_memory;
+    free(*value);
+    *value = copy;
+    return NULL;
+}
+
+/* Whether a path takes that text as a value; the library knows what can be one. */
+static const char *try_on_path(int (*set)(struct braid_path *, const char *), const char *text,
+                               const char *why, char **value)
+{
+    struct braid_path *path = braid_path_new("");
+    bool taken = path != NULL && set(path, text) == 0;
+
+    if (path == NULL)
+        return no_memory;
+    braid_path_free(path);
+    return taken ? keep(value, text) : why;
+}
+
+const char *config_value_interface(const struct config_key *key, const char *text, void *field)
+{
+    (void)key;
+    return try_on_path(braid_path_set_interface, text, "not the name of an interface", field);
+}
+
+const char *config_value_source(const struct config_key *key, const char *text, void *field)
+{
+    (void)key;
+    return try_on_path(braid_path_set_source, text, "not an address without a port", field);
+}
+
+const char *config_value_congestion(const struct config_key *key, const char *text, void *field)
+{
+    (void)key;
+    return try_on_path(braid_path_set_congestion_control, text, "not a name", field);
+}
+
+/* Appends a copy of the first n bytes. */
+static bool append_name(struct config_names *names, const char *text, size_t n)
+{
+    char **at = reallocarray(names->at, names->count + 1, sizeof(char *));
+
+    if (at == NULL)
+        return false;
+    names->at = at;
+    at[names->count] = strndup(text, n);
+    if (at[names->count] == NULL)
+        return false;
+    names->count++;
+    return true;
+}
+
+const char *config_value_names(const struct config_key *key, const char *text, void *field)
+{
+    struct config_names *names = field;
+    size_t n;
+
+    (void)key;
+    for (text += strspn(text, " \t"); *text != '\0'; text += strspn(text, " \t")) {
+        n = strcspn(text, " \t");
+        if (!append_name(names, text, n))
+            return no_memory;
+        text += n;
+    }
+    return names->count > 0 ? NULL : "no names";
+}
+
 const char *config_value_flag(const struct config_key *key, const char *text, void *field)
 {
     bool *value = field;
@@ -122,11 +273,30 @@ const char *config_value_mode(const struct config_key *key, const char *text, vo
     enum config_mode *value = field;
 
     (void)key;
-    if (strcmp(text, "redundant") == 0 || strcmp(text, "backup") == 0)
-        return not_yet;
-    if (strcmp(text, "aggregate") != 0)
+    if (strcmp(text, "aggregate") == 0)
+        *value = CONFIG_AGGREGATE;
+    else if (strcmp(text, "redundant") == 0)
+        *value = CONFIG_REDUNDANT;
+    else if (strcmp(text, "backup") == 0)
+        *value = CONFIG_BACKUP;
+    else
         return "no such mode";
-    *value = CONFIG_AGGREGATE;
+    return NULL;
+}
+
+const char *config_value_priority(const struct config_key *key, const char *text, void *field)
+{
+    enum config_priority *value = field;
+
+    (void)key;
+    if (strcmp(text, "auto") == 0)
+        *value = CONFIG_PRIORITY_AUTO;
+    else if (strcmp(text, "primary") == 0)
+        *value = CONFIG_PRIMARY;
+    else if (strcmp(text, "backup") == 0)
+        *value = CONFIG_BACKUP_PATH;
+    else
+        return "no such priority";
     return NULL;
 }
 

@@ -33,6 +33,23 @@ const char *config_value_level(const struct config_key *key, const char *text, v
 /* enum config_mode. */
 const char *config_value_mode(const struct config_key *key, const char *text, void *field);
 
+/* uint64_t: bytes, or a percentage of the machine's memory. */
+const char *config_value_memory(const struct config_key *key, const char *text, void *field);
+
+/* uint64_t: bytes a second, written as bits. */
+const char *config_value_rate(const struct config_key *key, const char *text, void *field);
+
+/* char *: the name of an interface; a numeric address without a port; a congestion control. */
+const char *config_value_interface(const struct config_key *key, const char *text, void *field);
+const char *config_value_source(const struct config_key *key, const char *text, void *field);
+const char *config_value_congestion(const struct config_key *key, const char *text, void *field);
+
+/* struct config_names: words with spaces in between. */
+const char *config_value_names(const struct config_key *key, const char *text, void *field);
+
+/* enum config_priority. */
+const char *config_value_priority(const struct config_key *key, const char *text, void *field);
+
 /* enum config_security. */
 const char *config_value_security(const struct config_key *key, const char *text, void *field);
 

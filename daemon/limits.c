@@ -23,6 +23,11 @@ bool limits_take(struct limits *limits)
     return false;
 }
 
+bool limits_are_short(const struct limits *limits)
+{
+    return limits->group != NULL && braid_group_is_short(limits->group);
+}
+
 unsigned limits_release(struct limits *limits)
 {
     return atomic_fetch_sub_explicit(&limits->sessions, 1, memory_order_acq_rel) - 1;

@@ -15,10 +15,14 @@ struct limits {
     const char *name; /* "max-sessions", for the log */
     atomic_uint sessions;
     unsigned max_sessions;
+    struct braid_group *group; /* whose memory is limited too; NULL: it is not */
 };
 
 /* Takes a slot; false: all are taken. */
 bool limits_take(struct limits *limits);
+
+/* Whether memory is too short to take anybody, whatever the slots. */
+bool limits_are_short(const struct limits *limits);
 
 /* Gives a slot back; returns how many are still taken. */
 unsigned limits_release(struct limits *limits);

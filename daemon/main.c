@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "daemon/mailbox.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/route_check.h"
 #include "daemon/status.h"
 #include "daemon/tunnel.h"
 #include "daemon/worker.h"
@@ -148,12 +150,26 @@ static int start_crew(struct daemon *daemon)
     crew->limits.max_sessions = daemon->config->max_sessions;
     crew->main = daemon->mailbox;
     crew->group = braid_group_new();
+    if (crew->group != NULL) {
+        crew->limits.group = crew->group;
+        braid_group_set_max_memory(crew->group, daemon->config->max_memory < SIZE_MAX
+                                                    ? (size_t)daemon->config->max_memory
+                                                    : SIZE_MAX);
+    }
     if (crew->group == NULL || crew_start(crew) != 0) {
         log_line(BRAID_LOG_ERR, "starting %u workers: %s", daemon->config->workers,
                  strerror(errno));
         return -1;
     }
     return 0;
+}
+
+static void log_route(const char *line, bool command)
+{
+    if (!command) {
+        log_line(BRAID_LOG_WARNING, "%s%s", line,
+                 line[strlen(line) - 1] == ':' ? " see braidd -t" : "");
+    }
 }
 
 static void log_ready(const struct daemon *daemon)
@@ -166,6 +182,7 @@ static void log_ready(const struct daemon *daemon)
                      tunnel->config->name, tunnel->sockets[j].text);
         }
     }
+    route_check(daemon->config, log_route);
     log_line(BRAID_LOG_INFO, "ready");
     notify_ready();
 }
@@ -232,6 +249,11 @@ static int serve(const struct config *config)
     return result;
 }
 
+static void print_route(const char *line, bool command)
+{
+    fprintf(stderr, "%s%s\n", command ? "  " : "", line);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -255,6 +277,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     if (options.action == OPTIONS_TEST) {
+        route_check(config, print_route);
         printf("%s: ok\n", config->file);
         result = fclose(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     } else {

@@ -46,7 +46,8 @@ static const char *target_text(const struct session *session)
 {
     const struct config_tunnel *config = session->tunnel->config;
 
-    return braid_address_text(config->role == CONFIG_LOCAL ? config->remote.at[0] : config->target);
+    return braid_address_text(config->role == CONFIG_LOCAL ? config->paths[0].remotes[0]
+                                                           : config->target);
 }
 
 static int by_index(const void *a, const void *b)
@@ -165,6 +166,9 @@ static void write_subflow(const struct braid_subflow_info *info, uint64_t id, FI
     char text[ADDRESS_TEXT];
 
     fprintf(out, "subflow session=%016" PRIx64 " index=%u path=%u", id, info->index, info->path);
+    if (info->path_name != NULL) {
+        record_value(out, "path-name", info->path_name);
+    }
     braid_sockaddr_text((const struct sockaddr *)&info->local, text, sizeof(text));
     record_value(out, "local", text);
     braid_sockaddr_text((const struct sockaddr *)&info->peer, text, sizeof(text));

@@ -35,15 +35,56 @@ struct question {
     size_t length;
 };
 
-static void write_list(FILE *out, const char *name, const struct config_addresses *addresses)
+static void write_list(FILE *out, const char *name, struct braid_address *const *addresses,
+                       size_t count)
 {
-    fprintf(out, " %s=", name);
-    for (size_t i = 0; i < addresses->count; i++) {
+    if (count > 0) {
+        fprintf(out, " %s=", name);
+    }
+    for (size_t i = 0; i < count; i++) {
         if (i > 0) {
             putc(',', out);
         }
-        record_encode(out, braid_address_text(addresses->at[i]));
+        record_encode(out, braid_address_text(addresses[i]));
     }
+}
+
+static const char *mode_name(enum config_mode mode)
+{
+    switch (mode) {
+    case CONFIG_REDUNDANT:
+        return "redundant";
+    case CONFIG_BACKUP:
+        return "backup";
+    case CONFIG_AGGREGATE:
+        break;
+    }
+    return "aggregate";
+}
+
+static void write_path(FILE *out, const struct tunnel *tunnel, size_t index)
+{
+    const struct config_tunnel_path *config = &tunnel->config->paths[index];
+    struct braid_path_info info;
+
+    braid_path_get_info(tunnel->paths[index], &info);
+    fprintf(out, "path");
+    record_value(out, "tunnel", tunnel->config->name);
+    record_value(out, "name", config->name);
+    if (config->section != NULL && config->section->interface != NULL) {
+        record_value(out, "interface", config->section->interface);
+    }
+    if (config->section != NULL && config->section->source != NULL) {
+        record_value(out, "source", config->section->source);
+    }
+    write_list(out, "remote", config->remotes, config->remote_count);
+    fprintf(out, " priority=%s state=%s age=%" PRIu64 " subflows=%u rtt=%" PRIu32 " rate=%" PRIu64,
+            config->backup ? "backup" : "primary", info.state, info.age, info.subflows, info.rtt,
+            info.rate);
+    if (info.error != BRAID_OK) {
+        record_value(out, "error", braid_strerror(info.error));
+    }
+    putc('\n', out);
 }
 
 static void write_tunnel(FILE *out, struct tunnel *tunnel)
@@ -61,9 +102,9 @@ static void write_tunnel(FILE *out, struct tunnel *tunnel)
         record_encode(out, tunnel->sockets[i].text);
     }
     if (config->role == CONFIG_LOCAL) {
-        write_list(out, "remote", &config->remote);
-        fprintf(out, " subflows=%u mode=aggregate grace=%" PRIu64, config->subflows,
-                (uint64_t)config->grace * 1000);
+        write_list(out, "remote", config->remote.at, config->remote.count);
+        fprintf(out, " subflows=%u mode=%s grace=%" PRIu64, config->subflows,
+                mode_name(config->mode), (uint64_t)config->grace * 1000);
     } else {
         record_value(out, "target", braid_address_text(config->target));
         fprintf(out, " max-subflows=%u", config->max_subflows);
@@ -71,6 +112,9 @@ static void write_tunnel(FILE *out, struct tunnel *tunnel)
     fprintf(out, " security=none sessions=%u total=%llu\n",
             atomic_load_explicit(&tunnel->sessions, memory_order_relaxed),
             atomic_load_explicit(&tunnel->total, memory_order_relaxed));
+    for (size_t i = 0; i < config->path_count; i++) {
+        write_path(out, tunnel, i);
+    }
 }
 
 /* Bytes of the process that are in memory; 0 when the kernel does not say. */
@@ -96,9 +140,10 @@ static void write_totals(FILE *out, const struct status *status, const struct pr
     fprintf(out, "daemon version=%s pid=%ld uptime=%" PRIu64 " workers=%u state=%s",
             PACKAGE_VERSION, (long)getpid(), clock_now() - status->started, crew->count,
             atomic_load(&crew->draining) ? "draining" : "running");
-    fprintf(out, " sessions=%u max-sessions=%u memory=%" PRIu64 " rss=%" PRIu64,
+    fprintf(out,
+            " sessions=%u max-sessions=%u memory=%" PRIu64 " max-memory=%" PRIu64 " rss=%" PRIu64,
             limits_sessions(&crew->limits), crew->limits.max_sessions, progress->memory,
-            resident());
+            crew->config->max_memory, resident());
     record_value(out, "config", crew->config->file);
     putc('\n', out);
     for (size_t i = 0; i < crew->config->tunnel_count; i++) {

@@ -154,8 +154,8 @@ static struct braid_options *make_options(const struct config_tunnel *config)
         return NULL;
     }
     if (config->role == CONFIG_LOCAL) {
-        failed = braid_options_set_subflows(options, config->subflows) |
-                 braid_options_set_grace(options, config->grace);
+        braid_options_set_redundant(options, config->mode == CONFIG_REDUNDANT);
+        failed = braid_options_set_grace(options, config->grace);
     } else {
         failed = braid_options_set_max_subflows(options, config->max_subflows);
     }
@@ -166,6 +166,47 @@ static struct braid_options *make_options(const struct config_tunnel *config)
     return options;
 }
 
+struct braid_path *tunnel_make_path(const struct config_tunnel_path *config)
+{
+    const struct config_path *section = config->section;
+    struct braid_path *path = braid_path_new(config->name);
+    int failed = 0;
+
+    if (path == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < config->remote_count; i++) {
+        failed |= braid_path_add_remote(path, config->remotes[i]);
+    }
+    failed |= braid_path_set_subflows(path, config->subflows);
+    braid_path_set_backup(path, config->backup);
+    if (section != NULL) {
+        failed |= braid_path_set_interface(path, section->interface) |
+                  braid_path_set_source(path, section->source) |
+                  braid_path_set_congestion_control(path, section->congestion_control);
+        braid_path_set_max_rate(path, section->max_rate);
+    }
+    if (failed != 0) {
+        braid_path_free(path);
+        return NULL;
+    }
+    return path;
+}
+
+static bool make_paths(struct tunnel *tunnel)
+{
+    size_t count = tunnel->config->path_count;
+
+    tunnel->paths = calloc(count + 1, sizeof(struct braid_path *));
+    for (size_t i = 0; tunnel->paths != NULL && i < count; i++) {
+        tunnel->paths[i] = tunnel_make_path(&tunnel->config->paths[i]);
+        if (tunnel->paths[i] == NULL) {
+            return false;
+        }
+    }
+    return tunnel->paths != NULL;
+}
+
 static bool open_tunnel(struct tunnel *tunnel, const struct config *config,
                         struct inherited *inherited)
 {
@@ -173,7 +214,7 @@ static bool open_tunnel(struct tunnel *tunnel, const struct config *config,
 
     tunnel->options = make_options(tunnel->config);
     tunnel->sockets = calloc(listen_on->count, sizeof(*tunnel->sockets));
-    if (tunnel->options == NULL || tunnel->sockets == NULL) {
+    if (tunnel->options == NULL || tunnel->sockets == NULL || !make_paths(tunnel)) {
         log_line(BRAID_LOG_ERR, "[%s %s]: out of memory", tunnel_role(tunnel),
                  tunnel->config->name);
         return false;
@@ -283,6 +324,10 @@ void tunnels_free(struct tunnel *tunnels, size_t count)
         }
         free(tunnel->sockets);
         braid_options_free(tunnel->options);
+        for (size_t j = 0; tunnel->paths != NULL && j < tunnel->config->path_count; j++) {
+            braid_path_free(tunnel->paths[j]);
+        }
+        free(tunnel->paths);
     }
     free(tunnels);
 }

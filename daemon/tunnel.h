@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include <braid/options.h>
+#include <braid/path.h>
 
 #include "daemon/config.h"
 
@@ -23,6 +24,7 @@ struct tunnel_socket {
 struct tunnel {
     const struct config_tunnel *config;
     struct braid_options *options;
+    struct braid_path **paths; /* local: config->path_count of them */
     struct tunnel_socket *sockets;
     size_t socket_count;
     atomic_uint sessions; /* now */
@@ -36,6 +38,9 @@ struct tunnel {
  * Every failure is logged as one line. Returns tunnels in the configuration's order, or NULL.
  */
 struct tunnel *tunnels_open(const struct config *config);
+
+/* A path as the configuration has it. NULL: out of memory. */
+struct braid_path *tunnel_make_path(const struct config_tunnel_path *config);
 
 /* Closes the sockets of one role, and removes their files: new clients are refused from now on. */
 void tunnels_close_sockets(struct tunnel *tunnels, size_t count, enum config_role role);

@@ -29,11 +29,9 @@ struct handover {
 
 void tunnel_local_serve(struct worker *worker, struct tunnel *tunnel, int fd, const char *client)
 {
-    const struct config_addresses *remote = &tunnel->config->remote;
     struct session *session;
-    struct braid_stream *stream =
-        braid_stream_connect(worker_context(worker), tunnel->options,
-                             (const struct braid_address *const *)remote->at, remote->count);
+    struct braid_stream *stream = braid_stream_connect(worker_context(worker), tunnel->options,
+                                                       tunnel->paths, tunnel->config->path_count);
 
     if (stream == NULL) {
         static _Thread_local struct log_limit limit;

@@ -22,6 +22,12 @@ void braid_flow_init(struct braid_flow *flow, uint64_t window_max, uint64_t now)
     flow->epoch_drained = 0;
 }
 
+void braid_flow_init_small(struct braid_flow *flow, uint64_t window_max, uint64_t now)
+{
+    braid_flow_init(flow, window_max, now);
+    flow->window = min64(BRAID_INITIAL_LIMIT, window_max);
+}
+
 void braid_flow_drained(struct braid_flow *flow, uint64_t drained, uint64_t round_trip,
                         uint64_t now)
 {

@@ -23,6 +23,9 @@ struct braid_flow {
 
 void braid_flow_init(struct braid_flow *flow, uint64_t window_max, uint64_t now);
 
+/* The same, with a window that is no larger than what a peer may send unasked. */
+void braid_flow_init_small(struct braid_flow *flow, uint64_t window_max, uint64_t now);
+
 /*
  * Notes that the application has drained up to this offset.
  *

@@ -20,8 +20,10 @@ struct braid_pool {
     size_t used;
     size_t reserved;
     size_t cap;
-    uint64_t fail_in;           /* 0: allocations do not fail; 1: they do; else counts down */
-    struct reserve reserves[2]; /* small, large */
+    struct braid_budget *budget; /* NULL: none */
+    atomic_size_t told;          /* of used and reserved, to the budget */
+    uint64_t fail_in;            /* 0: allocations do not fail; 1: they do; else counts down */
+    struct reserve reserves[2];  /* small, large */
     struct braid_plan plan;
 };
 
@@ -64,6 +66,34 @@ struct braid_pool *braid_pool_new(size_t cap)
     return pool;
 }
 
+/* Tells the budget what has changed; all: even if it is little. */
+static void tell_budget(struct braid_pool *pool, bool all)
+{
+    size_t held = pool->used + pool->reserved;
+    size_t told = atomic_load_explicit(&pool->told, memory_order_relaxed);
+
+    if (pool->budget == NULL ||
+        (!all && held < told + BRAID_BUDGET_STEP && told < held + BRAID_BUDGET_STEP))
+        return;
+    atomic_fetch_add_explicit(&pool->budget->held, held - told, memory_order_relaxed);
+    atomic_store_explicit(&pool->told, held, memory_order_relaxed);
+}
+
+void braid_pool_set_budget(struct braid_pool *pool, struct braid_budget *budget)
+{
+    pool->budget = budget;
+}
+
+enum braid_pressure braid_pool_pressure(const struct braid_pool *pool)
+{
+    return pool->budget == NULL ? BRAID_PRESSURE_NONE : braid_budget_pressure(pool->budget);
+}
+
+size_t braid_pool_told(const struct braid_pool *pool)
+{
+    return atomic_load_explicit(&pool->told, memory_order_relaxed);
+}
+
 void braid_pool_free(struct braid_pool *pool)
 {
     if (pool == NULL)
@@ -76,6 +106,8 @@ void braid_pool_free(struct braid_pool *pool)
             free(chunk);
         }
     }
+    pool->reserved = 0;
+    tell_budget(pool, true);
     free(pool);
 }
 
@@ -106,8 +138,10 @@ void *braid_pool_alloc(struct braid_pool *pool, size_t size)
     if (!admit(pool, size))
         return NULL;
     memory = calloc(1, size);
-    if (memory != NULL)
-        pool->used += size;
+    if (memory == NULL)
+        return NULL;
+    pool->used += size;
+    tell_budget(pool, false);
     return memory;
 }
 
@@ -116,6 +150,7 @@ void braid_pool_release(struct braid_pool *pool, void *memory, size_t size)
     if (memory == NULL)
         return;
     pool->used -= size;
+    tell_budget(pool, false);
     free(memory);
 }
 
@@ -141,6 +176,7 @@ struct braid_chunk *braid_chunk_new(struct braid_pool *pool, int large)
         chunk->large = large != 0;
     }
     pool->used += bytes;
+    tell_budget(pool, false);
     chunk->next = NULL;
     chunk->offset = 0;
     chunk->refs = 1;
@@ -164,7 +200,8 @@ void braid_chunk_unref(struct braid_chunk *chunk)
     pool = chunk->pool;
     reserve = &pool->reserves[chunk->large];
     pool->used -= chunk_bytes(chunk->large);
-    if (reserve->count >= reserve->max) {
+    if (reserve->count >= reserve->max || braid_pool_pressure(pool) >= BRAID_PRESSURE_SHORT) {
+        tell_budget(pool, false);
         free(chunk);
         return;
     }

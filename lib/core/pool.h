@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "budget.h"
+
 #define BRAID_CHUNK_SMALL 4096u  /* with its header: one page */
 #define BRAID_CHUNK_LARGE 65536u /* with its header */
 
@@ -35,6 +37,18 @@ struct braid_pool *braid_pool_new(size_t cap);
 
 /* Frees a pool; everything allocated from it must have been freed. NULL is allowed. */
 void braid_pool_free(struct braid_pool *pool);
+
+/*
+ * Lets the pool share a budget, which must outlive it, with others; before the first allocation.
+ * NULL: the pool is under no pressure, as before.
+ */
+void braid_pool_set_budget(struct braid_pool *pool, struct braid_budget *budget);
+
+/* How short memory is, over all pools of the budget. */
+enum braid_pressure braid_pool_pressure(const struct braid_pool *pool);
+
+/* What the pool has told its budget that it holds; any thread may ask. */
+size_t braid_pool_told(const struct braid_pool *pool);
 
 /* Bytes handed out and kept in reserve. */
 size_t braid_pool_bytes(const struct braid_pool *pool);

@@ -32,7 +32,10 @@ struct braid_session *braid_session_new(struct braid_pool *pool,
     /* A window is a promise: no session may promise more than its share of what there is. */
     if (session->config.window > braid_pool_cap(pool) / POOL_SHARE)
         session->config.window = braid_pool_cap(pool) / POOL_SHARE;
-    braid_flow_init(&session->flow, session->config.window, now);
+    if (braid_pool_pressure(pool) >= BRAID_PRESSURE_TIGHT)
+        braid_flow_init_small(&session->flow, session->config.window, now);
+    else
+        braid_flow_init(&session->flow, session->config.window, now);
     braid_timers_clear(&session->deadlines);
     if (config->role == BRAID_LOCAL) {
         braid_session_act(session, BRAID_ACTION_DIAL);
@@ -200,7 +203,8 @@ static size_t app_room(const struct braid_session *session)
     uint64_t room;
 
     if (session->shut || session->state != BRAID_SESSION_OPEN || unsent >= BACKLOG_MAX ||
-        held >= session->config.window)
+        held >= session->config.window ||
+        braid_pool_pressure(session->pool) >= BRAID_PRESSURE_SHORT)
         return 0;
     room = BACKLOG_MAX - unsent;
     if (room > session->config.window - held)
@@ -246,7 +250,8 @@ void braid_session_drain(struct braid_session *session, size_t n, uint64_t now)
     struct braid_recvbuf *buf = &session->recvbuf;
 
     braid_recvbuf_drain(buf, session->pool, n);
-    braid_flow_drained(&session->flow, buf->drained, longest_round_trip(session), now);
+    if (braid_pool_pressure(session->pool) < BRAID_PRESSURE_TIGHT)
+        braid_flow_drained(&session->flow, buf->drained, longest_round_trip(session), now);
     if (session->final == BRAID_NEVER &&
         braid_flow_worth_telling(&session->flow, buf->drained, session->received_max))
         braid_session_owe_ack(session, true, now);

@@ -157,6 +157,9 @@ int braid_subflow_feed(struct braid_subflow *subflow, struct braid_chunk *chunk,
  */
 void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now);
 
+/* Whether it may be given data: false while it is silent, or late with an answer. */
+bool braid_subflow_is_well(const struct braid_subflow *subflow);
+
 /*
  * Takes a look at the socket: every 10 ms, and before braid_session_on_time(), for a subflow that
  * was written to since the last look or that had bytes in its socket then.

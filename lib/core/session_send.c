@@ -23,6 +23,7 @@
 #define PACE_TIME 2000u     /* microseconds until a full path is looked at again */
 #define LATE_TIME 10000u    /* and until bytes on their way are looked at for being late */
 #define MEMORY_RETRY 20000u /* microseconds */
+#define PRESSURE_RETRY 200000u
 
 struct builder {
     struct braid_session *session;
@@ -171,9 +172,15 @@ static void watch_limit(struct braid_session *session, uint64_t now)
  * is. */
 static void watch_memory(struct braid_session *session, uint64_t now)
 {
-    if (session->want_writable && !braid_pool_has(session->pool, BRAID_CHUNK_SMALL) &&
-        !braid_timer_is_set(&session->deadlines, BRAID_TIMER_MEMORY))
-        braid_timer_set(&session->deadlines, BRAID_TIMER_MEMORY, now + MEMORY_RETRY);
+    uint64_t wait = MEMORY_RETRY;
+
+    if (!session->want_writable || braid_timer_is_set(&session->deadlines, BRAID_TIMER_MEMORY))
+        return;
+    if (braid_pool_pressure(session->pool) >= BRAID_PRESSURE_SHORT)
+        wait = PRESSURE_RETRY; /* very many may wait for the same */
+    else if (braid_pool_has(session->pool, BRAID_CHUNK_SMALL))
+        return;
+    braid_timer_set(&session->deadlines, BRAID_TIMER_MEMORY, now + wait);
 }
 
 struct braid_subflow *braid_session_next_sender(struct braid_session *session, uint64_t now)

@@ -259,6 +259,11 @@ void braid_subflow_fail(struct braid_subflow *subflow, int error, uint64_t now)
     after_loss(session, error, now);
 }
 
+bool braid_subflow_is_well(const struct braid_subflow *subflow)
+{
+    return subflow->state != BRAID_SUBFLOW_SUSPECT && subflow->state != BRAID_SUBFLOW_STALE;
+}
+
 bool braid_subflow_usable(const struct braid_subflow *subflow)
 {
     return subflow->state != BRAID_SUBFLOW_ENDING;

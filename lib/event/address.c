@@ -327,3 +327,12 @@ socklen_t braid_endpoint_len(const union braid_endpoint *endpoint)
         return sizeof endpoint->family;
     }
 }
+
+bool braid_endpoint_same_host(const union braid_endpoint *a, const union braid_endpoint *b)
+{
+    if (a->family != b->family)
+        return false;
+    if (a->family == AF_INET)
+        return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+    return a->family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr);
+}

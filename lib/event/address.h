@@ -39,4 +39,7 @@ void braid_endpoint_set(union braid_endpoint *endpoint, const struct sockaddr *s
 /* The size of a kept one, as connect(2) and others want it. */
 socklen_t braid_endpoint_len(const union braid_endpoint *endpoint);
 
+/* Whether two are the same internet address, whatever the ports. */
+bool braid_endpoint_same_host(const union braid_endpoint *a, const union braid_endpoint *b);
+
 #endif

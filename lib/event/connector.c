@@ -2,113 +2,165 @@
 #include "connector.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "clock.h"
 #include "context.h"
 #include "dial.h"
+#include "path.h"
+#include "path_use.h"
 #include "random.h"
 #include "session_io.h"
+#include "sockopt.h"
 #include "subflow_io.h"
 
-#define PATHS_MAX 16
-#define DIAL_MILLISECONDS 5000u
 #define BACKOFF_MIN (250 * BRAID_MILLISECOND)
 #define BACKOFF_MAX (30 * BRAID_SECOND)
-#define LIVED (5 * BRAID_SECOND) /* long enough to begin with the back-off anew */
+#define LIVED (2 * BRAID_SECOND)              /* long enough to begin with the back-off anew */
+#define BACKUP_TIME (300 * BRAID_MILLISECOND) /* for other paths to connect */
+#define CUT_TIME (500 * BRAID_MILLISECOND)
+#define STUCK_TIME (100 * BRAID_MILLISECOND) /* a dial's age from when on a fresh SYN is sooner */
+#define MEASURE_TIME (250 * BRAID_MILLISECOND)
 
 struct braid_slot {
-    struct braid_connector *connector;
+    struct braid_session_path *session_path;
     struct braid_dial *dial;
+    unsigned remote; /* which of the path's is dialled */
     struct braid_subflow_io *subflow;
     union braid_endpoint reached; /* by the latest dial */
-    uint64_t connected;           /* when the subflow came up */
-    uint64_t due;                 /* not to be dialled before */
-    uint64_t backoff;             /* the next wait; 0: none */
+    uint64_t since;               /* of the dial or the subflow */
+    uint64_t measured;
+    bool unwell; /* the path knows that the subflow is silent */
 };
 
 struct braid_connector {
     struct braid_session_io *io;
-    unsigned paths;
+    size_t size; /* of this memory */
+    uint64_t started;
     unsigned slot_count;
-    const struct braid_address *addresses[PATHS_MAX];
-    struct braid_address *own[PATHS_MAX]; /* copies; NULL: they are the application's */
-    bool stopped;
-    struct braid_slot slots[];
+    unsigned path_count;
+    bool has_backup;
+    struct braid_slot *slots; /* behind the paths */
+    struct braid_session_path paths[];
 };
 
-static size_t size_of(unsigned slots)
+/* ---- life ---- */
+
+/* How many slots one of n paths makes. */
+static unsigned slots_on(const struct braid_path *path, size_t n, unsigned each)
 {
-    return sizeof(struct braid_connector) + slots * sizeof(struct braid_slot);
+    if (path->subflows != 0)
+        return path->subflows;
+    if (each != 0)
+        return each;
+    return n == 1 ? 4 : 1;
+}
+
+unsigned braid_connector_slots(struct braid_path *const *paths, size_t n, unsigned each)
+{
+    unsigned slots = 0;
+
+    for (size_t i = 0; i < n; i++)
+        slots += slots_on(paths[i], n, each);
+    return slots;
+}
+
+unsigned braid_connector_first(struct braid_path *const *paths, size_t n)
+{
+    unsigned first = 0;
+
+    for (size_t i = 0; i < n; i++)
+        first += paths[i]->backup ? 0 : 1;
+    return first;
 }
 
 struct braid_connector *braid_connector_new(struct braid_session_io *io,
-                                            const struct braid_address *const *addresses, size_t n,
-                                            unsigned subflows)
+                                            struct braid_path *const *paths, size_t n,
+                                            unsigned each, uint64_t now)
 {
-    struct braid_connector *connector = braid_pool_alloc(io->context->pool, size_of(subflows));
+    unsigned slots = braid_connector_slots(paths, n, each);
+    size_t size = sizeof(struct braid_connector) + n * sizeof(struct braid_session_path) +
+                  slots * sizeof(struct braid_slot);
+    struct braid_connector *connector = braid_pool_alloc(io->context->pool, size);
+    struct braid_slot *slot;
 
     if (connector == NULL)
         return NULL;
     connector->io = io;
-    connector->paths = (unsigned)n;
-    connector->slot_count = subflows;
-    for (size_t i = 0; i < n; i++)
-        connector->addresses[i] = addresses[i];
-    for (unsigned i = 0; i < subflows; i++)
-        connector->slots[i].connector = connector;
+    connector->size = size;
+    connector->slot_count = slots;
+    connector->started = now;
+    connector->slots = slot = (struct braid_slot *)(void *)&connector->paths[n];
+    while (connector->path_count < n) {
+        struct braid_path *path = paths[connector->path_count];
+        struct braid_session_path *session_path = &connector->paths[connector->path_count];
+
+        session_path->connector = connector;
+        session_path->index = connector->path_count;
+        session_path->slots = slot;
+        session_path->count = slots_on(path, n, each);
+        for (unsigned i = 0; i < session_path->count; i++)
+            slot++->session_path = session_path;
+        connector->has_backup |= path->backup;
+        if (!braid_path_use_begin(io->context, path, session_path)) {
+            braid_connector_free(connector);
+            return NULL;
+        }
+        connector->path_count++;
+    }
     return connector;
 }
 
-/* Gives up all dials. */
-static void stop(struct braid_connector *connector)
+static struct braid_path_state *state_of(const struct braid_session_path *session_path)
 {
-    for (unsigned i = 0; i < connector->slot_count; i++) {
-        braid_dial_cancel(connector->slots[i].dial);
-        connector->slots[i].dial = NULL;
-    }
+    return &session_path->use->path->state;
+}
+
+static bool is_down(const struct braid_session_path *session_path)
+{
+    return braid_path_state_view(state_of(session_path)).health == BRAID_PATH_DOWN;
+}
+
+/* The subflow of a slot is no longer looked after. */
+static void let_go(struct braid_slot *slot, bool failed, uint64_t now)
+{
+    slot->subflow = NULL;
+    braid_path_state_gone(state_of(slot->session_path), slot->unwell, failed, now);
+    slot->unwell = false;
 }
 
 void braid_connector_free(struct braid_connector *connector)
 {
+    uint64_t now = braid_clock();
+
     if (connector == NULL)
         return;
-    stop(connector);
-    for (unsigned i = 0; i < connector->slot_count; i++)
-        if (connector->slots[i].subflow != NULL)
-            connector->slots[i].subflow->slot = NULL;
-    for (unsigned i = 0; i < connector->paths; i++)
-        braid_address_free(connector->own[i]);
-    braid_pool_release(connector->io->context->pool, connector, size_of(connector->slot_count));
-}
+    for (unsigned i = 0; i < connector->path_count; i++) {
+        struct braid_session_path *session_path = &connector->paths[i];
 
-void braid_connector_keep_addresses(struct braid_connector *connector)
-{
-    for (unsigned i = 0; i < connector->paths; i++) {
-        connector->own[i] = braid_address_copy(connector->addresses[i]);
-        if (connector->own[i] == NULL) {
-            stop(connector);
-            connector->stopped = true;
-            return;
+        for (unsigned k = 0; k < session_path->count; k++) {
+            struct braid_slot *slot = &session_path->slots[k];
+
+            braid_dial_cancel(slot->dial);
+            if (slot->subflow == NULL)
+                continue;
+            slot->subflow->slot = NULL;
+            let_go(slot, false, now);
         }
-        connector->addresses[i] = connector->own[i];
+        braid_path_use_end(session_path);
     }
-    for (unsigned i = 0; i < connector->slot_count; i++)
-        if (connector->slots[i].dial != NULL)
-            connector->slots[i].dial->address = connector->addresses[i % connector->paths];
+    braid_pool_release(connector->io->context->pool, connector, connector->size);
 }
 
-static unsigned path_of(const struct braid_slot *slot)
+const char *braid_connector_path_name(const struct braid_connector *connector, unsigned index)
 {
-    const struct braid_connector *connector = slot->connector;
-
-    return (unsigned)(slot - connector->slots) % connector->paths;
+    return connector->paths[index].use->path->name;
 }
 
-/* A wait, give or take 20 %, so that many sessions do not come back all at once. */
+/* ---- subflows ---- */
+
+/* Up to 20 % less, so that many sessions do not come back all at once. */
 static uint64_t jittered(uint64_t wait)
 {
     uint32_t random = 0;
@@ -116,65 +168,132 @@ static uint64_t jittered(uint64_t wait)
     if (wait == 0)
         return 0;
     (void)braid_random(&random, sizeof random);
-    return wait - wait / 5 + (wait * 2 / 5) * (random & 0xffff) / 0xffff;
+    return wait - (wait / 5) * (random & 0xffff) / 0xffff;
 }
 
-/* Sets when the slot may be dialled again, and doubles the wait after that. */
-static void back_off(struct braid_slot *slot, uint64_t now)
+/* Sets when the session may dial the path again, and doubles the wait after that. */
+static void back_off(struct braid_session_path *session_path, uint64_t now)
 {
-    slot->due = now + jittered(slot->backoff);
-    slot->backoff = slot->backoff == 0 ? BACKOFF_MIN : slot->backoff * 2;
-    if (slot->backoff > BACKOFF_MAX)
-        slot->backoff = BACKOFF_MAX;
+    session_path->due = now + jittered(session_path->backoff);
+    session_path->backoff = session_path->backoff == 0 ? BACKOFF_MIN : session_path->backoff * 2;
+    if (session_path->backoff > BACKOFF_MAX)
+        session_path->backoff = BACKOFF_MAX;
 }
 
-void braid_connector_lost(struct braid_slot *slot)
+void braid_connector_lost(struct braid_slot *slot, bool failed)
 {
+    struct braid_session_path *session_path = slot->session_path;
     uint64_t now = braid_clock();
 
-    slot->subflow = NULL;
-    if (now - slot->connected >= LIVED)
-        slot->backoff = 0;
-    back_off(slot, now); /* nothing the first time */
+    if (now - slot->since >= LIVED)
+        session_path->backoff = 0;
+    let_go(slot, failed, now);
+    back_off(session_path, now); /* nothing the first time */
 }
+
+void braid_connector_watch(struct braid_slot *slot)
+{
+    bool unwell = !braid_subflow_is_well(slot->subflow->subflow);
+
+    if (unwell == slot->unwell)
+        return;
+    slot->unwell = unwell;
+    braid_path_state_silent(state_of(slot->session_path), unwell, braid_clock());
+}
+
+void braid_connector_measured(struct braid_slot *slot, uint64_t now)
+{
+    struct braid_subflow_stats stats;
+
+    if (now - slot->measured < MEASURE_TIME)
+        return;
+    slot->measured = now;
+    braid_subflow_get_stats(slot->subflow->subflow, &stats);
+    braid_path_state_measured(state_of(slot->session_path), stats.rtt, stats.rate);
+}
+
+/* ---- dialling ---- */
 
 static void on_failure(struct braid_slot *slot, int error, int number, uint64_t now)
 {
-    struct braid_session_io *io = slot->connector->io;
+    struct braid_session_path *session_path = slot->session_path;
+    struct braid_session_io *io = session_path->connector->io;
+    struct braid_path *path = session_path->use->path;
 
-    braid_log(io->context, BRAID_LOG_NOTICE, BRAID_LOG_DIAL,
-              "session %016llx: path %u, cannot connect to %s: %s",
-              (unsigned long long)braid_session_id(io->session), path_of(slot),
-              braid_address_text(slot->connector->addresses[path_of(slot)]),
-              number != 0 ? strerrordesc_np(number) : braid_strerror(error));
-    if (slot->backoff == 0)
-        slot->backoff = BACKOFF_MIN;
-    back_off(slot, now);
+    session_path->failed = true;
+    if (braid_path_state_failed(&path->state, slot->remote, path->remote_count, error, now))
+        braid_log(io->context, BRAID_LOG_NOTICE, BRAID_LOG_DIAL,
+                  "session %016llx: path %s: cannot connect to %s: %s",
+                  (unsigned long long)braid_session_id(io->session), path->name,
+                  braid_address_text(path->remotes[slot->remote]),
+                  number != 0 ? strerrordesc_np(number) : braid_strerror(error));
+    if (is_down(session_path)) {
+        session_path->due = now; /* when that is, the path knows */
+        return;
+    }
+    if (session_path->backoff == 0)
+        session_path->backoff = BACKOFF_MIN;
+    back_off(session_path, now);
+}
+
+/* The path has proven to work, and others may want to know. */
+static void note_connected(struct braid_slot *slot, int fd, uint64_t now)
+{
+    struct braid_session_path *session_path = slot->session_path;
+    struct braid_path_use *use = session_path->use;
+    struct braid_path_view view = braid_path_state_view(&use->path->state);
+    struct braid_sample sample = {.rtt = 0};
+
+    slot->since = now;
+    session_path->failed = false;
+    use->far = slot->reached;
+    if (view.rtt == 0 || view.health != BRAID_PATH_UP)
+        (void)braid_sockopt_sample(fd, &sample);
+    if (!braid_path_state_connected(&use->path->state, sample.rtt, now))
+        return;
+    braid_log(use->context, BRAID_LOG_NOTICE, BRAID_LOG_PATH, "path %s is up again",
+              use->path->name);
+    braid_path_use_returned(use);
+}
+
+/* What goes another way than the path's latest subflow is not needed any more. */
+static void drop_outdated(struct braid_session_path *session_path)
+{
+    struct braid_subflow_io *subflow;
+
+    TAILQ_FOREACH(subflow, &session_path->connector->io->subflows, link) {
+        if (subflow->outdated == session_path)
+            braid_subflow_io_condemn(subflow, "there is another way now");
+    }
 }
 
 static void on_connected(struct braid_slot *slot, int fd, uint64_t now)
 {
-    struct braid_connector *connector = slot->connector;
+    struct braid_session_path *session_path = slot->session_path;
+    struct braid_session_io *io = session_path->connector->io;
     struct braid_transport transport;
 
-    braid_transport_plain(&transport, fd,
-                          connector->addresses[path_of(slot)]->kind != BRAID_ADDRESS_UNIX);
-    slot->subflow = braid_subflow_io_add(connector->io, path_of(slot), &transport, now);
+    braid_transport_plain(&transport, fd, slot->reached.family != AF_UNIX);
+    slot->subflow = braid_subflow_io_add(io, session_path->index, &transport, now);
     if (slot->subflow == NULL) {
         close(fd); /* not wanted any more, or no memory */
-        back_off(slot, now);
+        back_off(session_path, now);
         return;
     }
     slot->subflow->slot = slot;
     slot->subflow->peer = slot->reached;
-    slot->connected = now;
+    if (session_path->use->path->backup)
+        braid_subflow_set_backup(slot->subflow->subflow, true);
+    note_connected(slot, fd, now);
+    drop_outdated(session_path);
 }
 
 static void on_dialled(int fd, int error, void *arg)
 {
     int number = errno;
     struct braid_slot *slot = arg;
-    struct braid_session_io *io = slot->connector->io;
+    struct braid_connector *connector = slot->session_path->connector;
+    struct braid_session_io *io = connector->io;
     uint64_t now = braid_clock();
 
     slot->dial = NULL;
@@ -183,55 +302,228 @@ static void on_dialled(int fd, int error, void *arg)
         on_failure(slot, error, number, now);
     else
         on_connected(slot, fd, now);
+    braid_connector_update(connector, now);
     braid_session_io_leave(io, now);
 }
 
 static void dial(struct braid_slot *slot, uint64_t now)
 {
-    struct braid_connector *connector = slot->connector;
+    struct braid_session_path *session_path = slot->session_path;
+    struct braid_path *path = session_path->use->path;
+    struct braid_context *context = session_path->connector->io->context;
+    uint64_t patience = braid_path_state_patience(&path->state, path->remote_count);
 
-    slot->dial = braid_dial_subflow(connector->io->context, connector->addresses[path_of(slot)],
-                                    DIAL_MILLISECONDS, &slot->reached, on_dialled, slot);
+    session_path->tried = true;
+    slot->since = now;
+    slot->remote = braid_path_state_view(&path->state).remote;
+    slot->dial = braid_dial_subflow(context, path, session_path->count, path->remotes[slot->remote],
+                                    (unsigned)(patience / BRAID_MILLISECOND), &slot->reached,
+                                    on_dialled, slot);
     if (slot->dial == NULL)
         on_failure(slot, BRAID_ERR_MEMORY, 0, now);
 }
 
-/* How many slots are to be in use. */
-static unsigned wanted_slots(const struct braid_connector *connector)
+static void give_up(struct braid_slot *slot)
+{
+    braid_dial_cancel(slot->dial);
+    slot->dial = NULL;
+}
+
+/* ---- what is wanted ---- */
+
+static unsigned count_subflows(const struct braid_session_path *session_path)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < session_path->count; i++)
+        n += session_path->slots[i].subflow != NULL ? 1 : 0;
+    return n;
+}
+
+static unsigned count_dials(const struct braid_session_path *session_path)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < session_path->count; i++)
+        n += session_path->slots[i].dial != NULL ? 1 : 0;
+    return n;
+}
+
+/* Whether the time has come to connect on backup paths too. */
+static bool backups_are_due(const struct braid_connector *connector, uint64_t now)
+{
+    bool hopeless = true;
+
+    for (unsigned i = 0; i < connector->path_count; i++) {
+        const struct braid_session_path *session_path = &connector->paths[i];
+
+        if (session_path->use->path->backup)
+            continue;
+        if (count_subflows(session_path) > 0)
+            return false;
+        hopeless = hopeless && (session_path->failed || is_down(session_path));
+    }
+    return hopeless || now - connector->started >= BACKUP_TIME;
+}
+
+/* How many subflows a path should have now. */
+static unsigned wanted_on(const struct braid_session_path *session_path, unsigned wanted,
+                          bool backups)
+{
+    if (wanted >= session_path->connector->slot_count)
+        return session_path->count;
+    if (wanted == 0 || (session_path->use->path->backup && !backups))
+        return 0;
+    return 1;
+}
+
+/* How many subflows the session wants, and whether on backup paths too. */
+static unsigned what_is_wanted(const struct braid_connector *connector, bool *backups, uint64_t now)
 {
     unsigned wanted = braid_session_subflows_wanted(connector->io->session);
 
-    if (connector->stopped)
-        return 0;
-    return wanted < connector->slot_count ? wanted : connector->slot_count;
+    *backups = connector->has_backup && wanted > 0 && wanted < connector->slot_count &&
+               backups_are_due(connector, now);
+    return wanted;
+}
+
+static bool may_probe(struct braid_session_path *session_path, uint64_t now)
+{
+    const struct braid_connector *connector = session_path->connector;
+    bool force = !session_path->tried;
+    uint64_t when;
+
+    /* A new session that finds all paths down tries them all. */
+    for (unsigned i = 0; i < connector->path_count && force; i++)
+        force = is_down(&connector->paths[i]);
+    if (braid_path_state_ask(state_of(session_path), session_path->use->path->remote_count, force,
+                             now, &when))
+        return true;
+    session_path->due = when;
+    return false;
+}
+
+/* Brings a path to n subflows: by one dial while there are none, else by all at once. */
+static void settle(struct braid_session_path *session_path, unsigned n, uint64_t now)
+{
+    unsigned live = count_subflows(session_path);
+    unsigned dials = count_dials(session_path);
+
+    for (unsigned i = session_path->count; i-- > 0 && dials > 0 && live + dials > n;) {
+        if (session_path->slots[i].dial != NULL) {
+            give_up(&session_path->slots[i]);
+            dials--;
+        }
+    }
+    if (live + dials >= n || (live == 0 && dials > 0) || now < session_path->due)
+        return;
+    if (live == 0 && !may_probe(session_path, now))
+        return;
+    for (unsigned i = 0; i < session_path->count && live + dials < n; i++) {
+        struct braid_slot *slot = &session_path->slots[i];
+
+        if (slot->subflow != NULL || slot->dial != NULL)
+            continue;
+        dial(slot, now);
+        dials++;
+        if (live == 0)
+            return;
+    }
 }
 
 void braid_connector_update(struct braid_connector *connector, uint64_t now)
 {
-    unsigned wanted = wanted_slots(connector);
+    bool backups;
+    unsigned wanted = what_is_wanted(connector, &backups, now);
 
-    for (unsigned i = wanted; i < connector->slot_count; i++) {
-        braid_dial_cancel(connector->slots[i].dial);
-        connector->slots[i].dial = NULL;
-    }
-    for (unsigned i = 0; i < wanted; i++) {
-        struct braid_slot *slot = &connector->slots[i];
-
-        if (slot->dial == NULL && slot->subflow == NULL && slot->due <= now)
-            dial(slot, now);
-    }
+    for (unsigned i = 0; i < connector->path_count; i++)
+        settle(&connector->paths[i], wanted_on(&connector->paths[i], wanted, backups), now);
 }
 
-uint64_t braid_connector_deadline(const struct braid_connector *connector)
+/* Whether a path waits for its time to be dialled. */
+static bool is_waiting(const struct braid_session_path *session_path, unsigned n)
 {
-    unsigned wanted = wanted_slots(connector);
+    unsigned live = count_subflows(session_path);
+    unsigned dials = count_dials(session_path);
+
+    return live + dials < n && (live > 0 || dials == 0);
+}
+
+uint64_t braid_connector_deadline(const struct braid_connector *connector, uint64_t now)
+{
     uint64_t deadline = BRAID_NEVER;
+    bool backups;
+    unsigned wanted = what_is_wanted(connector, &backups, now);
 
-    for (unsigned i = 0; i < wanted; i++) {
-        const struct braid_slot *slot = &connector->slots[i];
+    for (unsigned i = 0; i < connector->path_count; i++) {
+        const struct braid_session_path *session_path = &connector->paths[i];
 
-        if (slot->dial == NULL && slot->subflow == NULL && slot->due < deadline)
-            deadline = slot->due;
+        if (is_waiting(session_path, wanted_on(session_path, wanted, backups)) &&
+            session_path->due < deadline)
+            deadline = session_path->due;
     }
+    if (connector->has_backup && now - connector->started < BACKUP_TIME &&
+        connector->started + BACKUP_TIME < deadline)
+        deadline = connector->started + BACKUP_TIME;
     return deadline;
+}
+
+/* ---- for all that use a path ---- */
+
+bool braid_session_path_hurry(struct braid_session_path *session_path, uint64_t due)
+{
+    struct braid_connector *connector = session_path->connector;
+    unsigned wanted = braid_session_subflows_wanted(connector->io->session);
+
+    session_path->backoff = 0;
+    session_path->due = due;
+    for (unsigned i = 0; i < session_path->count; i++) {
+        struct braid_slot *slot = &session_path->slots[i];
+
+        if (slot->dial != NULL && due - slot->since >= STUCK_TIME)
+            give_up(slot);
+    }
+    if (!is_waiting(session_path, wanted_on(session_path, wanted, true)))
+        return false;
+    braid_session_io_arm(connector->io, due);
+    return true;
+}
+
+void braid_session_path_cut(struct braid_session_path *session_path, uint64_t now)
+{
+    for (unsigned i = 0; i < session_path->count; i++)
+        give_up(&session_path->slots[i]);
+    session_path->failed = true;
+    if (session_path->due < now + CUT_TIME)
+        session_path->due = now + CUT_TIME;
+    braid_session_io_arm(session_path->connector->io, now);
+}
+
+void braid_session_path_renew(struct braid_session_path *session_path,
+                              const union braid_endpoint *source, uint64_t now)
+{
+    for (unsigned i = 0; i < session_path->count; i++) {
+        struct braid_slot *slot = &session_path->slots[i];
+        struct braid_subflow_io *subflow = slot->subflow;
+
+        if (subflow == NULL || subflow->peer.family == AF_UNIX ||
+            braid_endpoint_same_host(braid_subflow_io_local(subflow), source))
+            continue;
+        subflow->slot = NULL;
+        subflow->outdated = session_path;
+        let_go(slot, false, now);
+        session_path->due = now;
+    }
+    braid_session_io_arm(session_path->connector->io, now);
+}
+
+void braid_session_path_lose(struct braid_session_path *session_path,
+                             const union braid_endpoint *address)
+{
+    for (unsigned i = 0; i < session_path->count; i++) {
+        struct braid_subflow_io *subflow = session_path->slots[i].subflow;
+
+        if (subflow != NULL && braid_endpoint_same_host(braid_subflow_io_local(subflow), address))
+            braid_subflow_io_condemn(subflow, "its source address is gone");
+    }
 }

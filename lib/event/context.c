@@ -22,6 +22,8 @@ static void on_mailbox(evutil_socket_t fd, short what, void *arg)
     (void)!read(fd, &count, sizeof count);
     while ((handoff = braid_group_collect(context)) != NULL)
         braid_pending_adopt(context, handoff);
+    braid_path_uses_check(context);
+    braid_relief_check(context);
 }
 
 /* Alone, a context has no mailbox, and nothing that keeps its loop from ending. */
@@ -53,6 +55,9 @@ struct braid_context *braid_context_new(struct event_base *base, struct braid_gr
         goto failed;
     braid_pendings_init(&context->pendings, context);
     braid_lingers_init(&context->lingers, context);
+    braid_path_uses_init(&context->paths, context);
+    braid_relief_init(&context->relief, context);
+    braid_pool_set_budget(context->pool, braid_group_budget(context->group));
     braid_group_join(context->group, context);
     return context;
 failed:
@@ -83,6 +88,8 @@ void braid_context_free(struct braid_context *context)
     braid_pendings_clear(&context->pendings);
     braid_lingers_clear(&context->lingers);
     braid_resolver_clear(&context->resolver, context->base);
+    braid_path_uses_clear(&context->paths);
+    braid_relief_clear(&context->relief);
     braid_receive_clear(&context->receive);
     if (context->mailbox_fd >= 0) {
         event_del(&context->mailbox_event);

@@ -18,8 +18,10 @@
 #include "group.h"
 #include "linger.h"
 #include "log.h"
+#include "path_use.h"
 #include "pending.h"
 #include "receive.h"
+#include "relief.h"
 #include "resolve.h"
 
 struct braid_dial;
@@ -45,6 +47,8 @@ struct braid_context {
     struct braid_pendings pendings;
     struct braid_lingers lingers;
     struct braid_resolver resolver;
+    struct braid_path_uses paths;
+    struct braid_relief relief;
 
     int mailbox_fd; /* eventfd */
     struct event mailbox_event;

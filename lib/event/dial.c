@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "context.h"
+#include "path.h"
 #include "sockopt.h"
 
 /* Before trying again when the machine has no descriptor or buffer, or a unix backlog is full. */
@@ -147,12 +148,18 @@ static int start(struct braid_dial *dial)
 {
     socklen_t len;
     const struct sockaddr *sa = target(dial, &len);
+    int number;
 
     dial->fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (dial->fd < 0)
         return errno;
     if (sa->sa_family != AF_UNIX)
         braid_sockopt_nodelay(dial->fd);
+    if (dial->path != NULL) {
+        number = braid_path_prepare(dial->path, dial->context, dial->fd, sa, dial->subflows);
+        if (number != 0)
+            return number;
+    }
     if (connect(dial->fd, sa, len) == 0)
         return 0;
     if (errno != EINPROGRESS)
@@ -276,15 +283,18 @@ struct braid_dial *braid_dial_new(struct braid_context *context,
     return dial_begin(dial_new(context, address, milliseconds, cb, arg), milliseconds);
 }
 
-struct braid_dial *braid_dial_subflow(struct braid_context *context,
-                                      const struct braid_address *address, unsigned milliseconds,
-                                      union braid_endpoint *reached, braid_dial_cb cb, void *arg)
+struct braid_dial *braid_dial_subflow(struct braid_context *context, struct braid_path *path,
+                                      unsigned subflows, const struct braid_address *address,
+                                      unsigned milliseconds, union braid_endpoint *reached,
+                                      braid_dial_cb cb, void *arg)
 {
     struct braid_dial *dial = dial_new(context, address, milliseconds, cb, arg);
 
     if (dial != NULL) {
         dial->patient = true;
         dial->reached = reached;
+        dial->path = path;
+        dial->subflows = subflows;
     }
     return dial_begin(dial, milliseconds);
 }

@@ -19,6 +19,8 @@ struct braid_dial {
     LIST_ENTRY(braid_dial) link;
     struct braid_context *context;
     const struct braid_address *address;
+    struct braid_path *path; /* the way to take; NULL: any */
+    unsigned subflows;       /* that a session has on it */
     uint64_t deadline;
     braid_dial_cb cb;
     void *arg;
@@ -35,12 +37,13 @@ struct braid_dial {
 };
 
 /*
- * As braid_dial_new(), for a subflow: *reached is set to the address that it is connected to. A
- * connection that is there at once is told about after all sockets were looked at, so that what
- * they bring goes along with its first bytes.
+ * As braid_dial_new(), for one of a session's subflows on a path: *reached is set to the address
+ * that it is connected to. A connection that is there at once is told about after all sockets were
+ * looked at, so that what they bring goes along with its first bytes.
  */
-struct braid_dial *braid_dial_subflow(struct braid_context *context,
-                                      const struct braid_address *address, unsigned milliseconds,
-                                      union braid_endpoint *reached, braid_dial_cb cb, void *arg);
+struct braid_dial *braid_dial_subflow(struct braid_context *context, struct braid_path *path,
+                                      unsigned subflows, const struct braid_address *address,
+                                      unsigned milliseconds, union braid_endpoint *reached,
+                                      braid_dial_cb cb, void *arg);
 
 #endif

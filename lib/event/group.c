@@ -23,7 +23,8 @@ LIST_HEAD(bucket, braid_claim);
 struct braid_group {
     pthread_mutex_t lock;
     uint64_t instance;
-    uint64_t seed; /* of the hash: ids are the peers' choice */
+    struct braid_budget budget; /* without the lock */
+    uint64_t seed;              /* of the hash: ids are the peers' choice */
     struct bucket *buckets;
     size_t bucket_count; /* a power of two */
     size_t claims;
@@ -245,6 +246,46 @@ struct braid_handoff *braid_group_collect(struct braid_context *context)
         STAILQ_REMOVE_HEAD(&context->mailbox, link);
     braid_group_unlock(context->group);
     return handoff;
+}
+
+struct braid_budget *braid_group_budget(struct braid_group *group)
+{
+    return &group->budget;
+}
+
+void braid_group_set_max_memory(struct braid_group *group, size_t bytes)
+{
+    group->budget.max = bytes;
+}
+
+bool braid_group_is_short(struct braid_group *group)
+{
+    return braid_budget_pressure(&group->budget) >= BRAID_PRESSURE_SHORT;
+}
+
+bool braid_group_holds_most(struct braid_context *context)
+{
+    size_t own = braid_pool_told(context->pool);
+    struct braid_context *other;
+    bool most = true;
+
+    braid_group_lock(context->group);
+    LIST_FOREACH(other, &context->group->contexts, group_link)
+        most = most && braid_pool_told(other->pool) <= own;
+    braid_group_unlock(context->group);
+    return most;
+}
+
+void braid_group_poke(struct braid_context *context)
+{
+    const uint64_t one = 1;
+    struct braid_context *other;
+
+    braid_group_lock(context->group);
+    LIST_FOREACH(other, &context->group->contexts, group_link)
+        if (other != context)
+            (void)!write(other->mailbox_fd, &one, sizeof one);
+    braid_group_unlock(context->group);
 }
 
 void braid_group_join(struct braid_group *group, struct braid_context *context)

@@ -16,6 +16,7 @@
 
 #include <braid/context.h>
 
+struct braid_budget;
 struct braid_session_io;
 struct braid_handoff;
 
@@ -58,6 +59,15 @@ bool braid_group_post(struct braid_context *context, struct braid_handoff *hando
 
 /* Takes the next subflow out of a context's mailbox; NULL: it is empty. */
 struct braid_handoff *braid_group_collect(struct braid_context *context);
+
+/* Wakes the other contexts, which look at their mailboxes and their paths then. */
+void braid_group_poke(struct braid_context *context);
+
+/* The memory that all contexts may have together. */
+struct braid_budget *braid_group_budget(struct braid_group *group);
+
+/* Whether no other context holds more memory than this one. */
+bool braid_group_holds_most(struct braid_context *context);
 
 /* Takes a context in; lets it go. Its claims lose their owner. */
 void braid_group_join(struct braid_group *group, struct braid_context *context);

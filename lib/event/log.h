@@ -18,6 +18,8 @@ enum braid_log_kind {
     BRAID_LOG_PEER,     /* the peer of a live subflow broke the protocol */
     BRAID_LOG_SUBFLOW,  /* a subflow died */
     BRAID_LOG_DIAL,     /* a subflow could not be dialled */
+    BRAID_LOG_PATH,     /* something about a path as a whole */
+    BRAID_LOG_MEMORY,   /* a session was reset for want of memory */
     BRAID_LOG_KINDS
 };
 

@@ -10,7 +10,7 @@
 #define WINDOW_MAX ((size_t)1 << 30)
 
 static const struct braid_options defaults = {
-    .subflows = 4,
+    .subflows = 0,
     .max_subflows = 16,
     .grace = 60000,
     .window = (size_t)8 << 20,
@@ -41,6 +41,11 @@ int braid_options_set_subflows(struct braid_options *options, unsigned n)
         return -1;
     options->subflows = n;
     return 0;
+}
+
+void braid_options_set_redundant(struct braid_options *options, bool redundant)
+{
+    options->redundant = redundant;
 }
 
 int braid_options_set_max_subflows(struct braid_options *options, unsigned n)

@@ -8,7 +8,8 @@
 #include <braid/options.h>
 
 struct braid_options {
-    unsigned subflows;
+    unsigned subflows; /* on a path; 0: 4 where there is one path, 1 where there are several */
+    bool redundant;
     unsigned max_subflows;
     unsigned grace; /* milliseconds */
     size_t window;

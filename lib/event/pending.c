@@ -110,6 +110,8 @@ static struct braid_session_io *session_for(struct braid_pending *pending,
     if (listener == NULL || listener->disabled)
         return NULL;
     *error = BRAID_ERR_MEMORY;
+    if (braid_pool_pressure(pending->context->pool) >= BRAID_PRESSURE_SHORT)
+        return NULL;
     io = braid_session_io_accept(pending->context, &listener->options, hello, now);
     if (io == NULL)
         return NULL;

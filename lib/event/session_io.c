@@ -43,7 +43,7 @@ static void configure(struct braid_session_config *config, const struct braid_co
                       const struct braid_options *options)
 {
     config->instance = braid_group_instance(context->group);
-    config->subflows = options->subflows;
+    config->mode = options->redundant ? BRAID_MODE_REDUNDANT : BRAID_MODE_AGGREGATE;
     config->max_subflows = options->max_subflows;
     config->grace = options->grace * BRAID_MILLISECOND;
     config->window = options->window;
@@ -66,8 +66,8 @@ struct braid_session_io *braid_session_io_accept(struct braid_context *context,
 
 struct braid_session_io *braid_session_io_connect(struct braid_context *context,
                                                   const struct braid_options *options,
-                                                  const struct braid_address *const *addresses,
-                                                  size_t n, uint64_t now)
+                                                  struct braid_path *const *paths, size_t n,
+                                                  uint64_t now)
 {
     struct braid_session_config config = {.role = BRAID_LOCAL};
     struct {
@@ -85,11 +85,12 @@ struct braid_session_io *braid_session_io_connect(struct braid_context *context,
     config.seed = random.seed;
     memcpy(config.token, random.token, sizeof config.token);
     configure(&config, context, options);
-    config.first = n < options->subflows ? (unsigned)n : options->subflows;
+    config.first = braid_connector_first(paths, n);
+    config.subflows = braid_connector_slots(paths, n, options->subflows);
     io = io_new(context, &config, now);
     if (io == NULL)
         return NULL;
-    io->connector = braid_connector_new(io, addresses, n, options->subflows);
+    io->connector = braid_connector_new(io, paths, n, options->subflows, now);
     if (io->connector == NULL) {
         braid_session_io_abort(io);
         return NULL;
@@ -203,18 +204,17 @@ static void send_all(struct braid_session_io *io, uint64_t now)
 
 /* ---- time ---- */
 
-/* Arms the timer, when it is not armed for that time or earlier. */
-static void arm(struct braid_session_io *io, uint64_t now)
+void braid_session_io_arm(struct braid_session_io *io, uint64_t now)
 {
     uint64_t deadline = braid_session_deadline(io->session);
     uint64_t dial = BRAID_NEVER;
     struct timeval tv;
 
     if (io->connector != NULL)
-        dial = braid_connector_deadline(io->connector);
+        dial = braid_connector_deadline(io->connector, now);
     if (dial < deadline)
         deadline = dial;
-    if (deadline >= io->armed)
+    if (deadline >= io->armed) /* it is armed for that time or earlier */
         return;
     tv = braid_timeval(deadline > now ? deadline - now : 0);
     if (event_add(&io->wake, &tv) == 0)
@@ -264,7 +264,7 @@ static void settle(struct braid_session_io *io, uint64_t now)
     if (braid_stream_is_due(&io->stream)) {
         wake_now(io);
     } else if (!io->closed) {
-        arm(io, now);
+        braid_session_io_arm(io, now);
     }
 }
 
@@ -286,6 +286,7 @@ void braid_session_io_leave(struct braid_session_io *io, uint64_t now)
         take_actions(io, now);
     } while (round < ROUNDS && braid_stream_is_due(&io->stream));
     io->entered--;
+    braid_relief_check(io->context);
     settle(io, now);
 }
 
@@ -304,6 +305,7 @@ void braid_session_io_touch(struct braid_session_io *io, uint64_t now)
     send_all(io, now);
     take_actions(io, now);
     io->entered--;
+    braid_relief_check(io->context);
     settle(io, now);
 }
 

@@ -25,6 +25,7 @@ struct braid_claim;
 struct braid_connector;
 struct braid_context;
 struct braid_past;
+struct braid_path;
 struct braid_subflow_io;
 
 struct braid_session_io {
@@ -50,8 +51,8 @@ struct braid_session_io *braid_session_io_accept(struct braid_context *context,
                                                  const struct braid_hello *hello, uint64_t now);
 struct braid_session_io *braid_session_io_connect(struct braid_context *context,
                                                   const struct braid_options *options,
-                                                  const struct braid_address *const *addresses,
-                                                  size_t n, uint64_t now);
+                                                  struct braid_path *const *paths, size_t n,
+                                                  uint64_t now);
 
 void braid_session_io_enter(struct braid_session_io *io);
 
@@ -63,6 +64,9 @@ void braid_session_io_postpone(struct braid_session_io *io);
 
 /* After a call of the application: sends what came of it. The pump may be gone afterwards. */
 void braid_session_io_touch(struct braid_session_io *io, uint64_t now);
+
+/* Sees to it that it is woken in time. */
+void braid_session_io_arm(struct braid_session_io *io, uint64_t now);
 
 /* Breaks the session off and frees the pump, stream and all. Not to be called while entered. */
 void braid_session_io_abort(struct braid_session_io *io);

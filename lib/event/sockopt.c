@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "sockopt.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -34,6 +36,35 @@ void braid_sockopt_subflow(int fd)
     set_tcp(fd, TCP_USER_TIMEOUT, 20000);
     set_tcp(fd, BRAID_TCP_RTO_MIN_US, 50000);
     set_tcp(fd, BRAID_TCP_RTO_MAX_MS, 1000);
+}
+
+void braid_sockopt_late_port(int fd)
+{
+    const int on = 1;
+
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+}
+
+int braid_sockopt_device(int fd, const char *interface)
+{
+    socklen_t len = (socklen_t)strlen(interface);
+
+    return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, len) == 0 ? 0 : errno;
+}
+
+void braid_sockopt_max_rate(int fd, uint64_t bytes)
+{
+    /* Where a long has 32 bits, so has the kernel's; all of them set: no limit. */
+    unsigned long rate = bytes < ULONG_MAX ? (unsigned long)bytes : ULONG_MAX;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof rate);
+}
+
+int braid_sockopt_congestion(int fd, const char *name)
+{
+    socklen_t len = (socklen_t)strlen(name);
+
+    return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, len) == 0 ? 0 : errno;
 }
 
 void braid_sockopt_lowat(int fd, size_t bytes)

@@ -20,6 +20,18 @@ void braid_sockopt_nodelay(int fd);
 /* All that a subflow wants: no delay, keepalive 60/10/6, user timeout 20 s, RTO 50 ms to 1 s. */
 void braid_sockopt_subflow(int fd);
 
+/* IP_BIND_ADDRESS_NO_PORT: a bind() to port 0 leaves the choice to connect(). */
+void braid_sockopt_late_port(int fd);
+
+/* SO_BINDTODEVICE; 0 or an errno: EPERM where the kernel wants a privilege for it. */
+int braid_sockopt_device(int fd, const char *interface);
+
+/* SO_MAX_PACING_RATE, bytes a second. */
+void braid_sockopt_max_rate(int fd, uint64_t bytes);
+
+/* TCP_CONGESTION; 0 or an errno. */
+int braid_sockopt_congestion(int fd, const char *name);
+
 /* TCP_NOTSENT_LOWAT. */
 void braid_sockopt_lowat(int fd, size_t bytes);
 

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "connector.h"
 #include "context.h"
+#include "path.h"
 #include "session_io.h"
 
 static struct braid_session_io *io_of(const struct braid_stream *stream)
@@ -70,18 +71,30 @@ void braid_stream_setcb(struct braid_stream *stream, braid_stream_data_cb readcb
 
 /* ---- life ---- */
 
+static bool paths_are_usable(struct braid_path *const *paths, size_t n,
+                             const struct braid_options *options)
+{
+    if (n < 1 || n > BRAID_SLOTS_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (paths[i]->remote_count == 0)
+            return false;
+    }
+    return braid_connector_slots(paths, n, options->subflows) <= BRAID_SLOTS_MAX;
+}
+
 struct braid_stream *braid_stream_connect(struct braid_context *context,
                                           const struct braid_options *options,
-                                          const struct braid_address *const *addresses, size_t n)
+                                          struct braid_path *const *paths, size_t n)
 {
     struct braid_options copy;
     struct braid_session_io *io;
     uint64_t now = braid_clock();
 
-    if (n < 1 || n > 16)
-        return NULL;
     braid_options_copy(&copy, options);
-    io = braid_session_io_connect(context, &copy, addresses, n, now);
+    if (!paths_are_usable(paths, n, &copy))
+        return NULL;
+    io = braid_session_io_connect(context, &copy, paths, n, now);
     if (io == NULL)
         return NULL;
     braid_session_io_touch(io, now);
@@ -98,12 +111,8 @@ void braid_stream_free(struct braid_stream *stream)
     io = io_of(stream);
     now = braid_clock();
     stream->freed = true;
-    if (!io->closed) {
-        /* The session outlives its stream until the peer has been told. */
-        if (io->connector != NULL)
-            braid_connector_keep_addresses(io->connector);
+    if (!io->closed)
         braid_session_reset(io->session, BRAID_ERR_RESET, now);
-    }
     braid_session_io_touch(io, now);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "connector.h"
 #include "past.h"
 #include "session_io.h"
 #include "subflow_io.h"
@@ -35,12 +36,15 @@ void braid_stream_get_info(const struct braid_stream *stream, struct braid_strea
     };
 }
 
-static void fill(struct braid_subflow_info *info, const struct braid_subflow_stats *stats,
-                 const union braid_endpoint *local, const union braid_endpoint *peer)
+static void fill(const struct braid_session_io *io, struct braid_subflow_info *info,
+                 const struct braid_subflow_stats *stats, const union braid_endpoint *local,
+                 const union braid_endpoint *peer)
 {
     memset(info, 0, sizeof *info);
     info->index = stats->index;
     info->path = stats->path;
+    if (io->connector != NULL)
+        info->path_name = braid_connector_path_name(io->connector, stats->path);
     info->state = stats->state;
     info->bytes_sent = stats->bytes_sent;
     info->bytes_received = stats->bytes_received;
@@ -66,12 +70,12 @@ size_t braid_stream_get_subflows(const struct braid_stream *stream,
             return n;
         braid_subflow_io_look(subflow, now); /* an idle one may have none yet */
         braid_subflow_get_stats(subflow->subflow, &stats);
-        fill(&infos[n++], &stats, braid_subflow_io_local(subflow), &subflow->peer);
+        fill(io, &infos[n++], &stats, braid_subflow_io_local(subflow), &subflow->peer);
     }
     STAILQ_FOREACH(past, &io->past, link) {
         if (n == max)
             return n;
-        fill(&infos[n++], &past->stats, &past->local, &past->peer);
+        fill(io, &infos[n++], &past->stats, &past->local, &past->peer);
     }
     return n;
 }

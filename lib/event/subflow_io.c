@@ -124,12 +124,15 @@ struct braid_subflow_io *braid_subflow_io_join(struct braid_session_io *io,
     return subflow;
 }
 
-/* Takes it off the session's list; the transport is somebody else's from here on. */
-static void detach(struct braid_subflow_io *subflow)
+/*
+ * Takes it off the session's list; the transport is somebody else's from here on. failed: it does
+ * not end in order.
+ */
+static void detach(struct braid_subflow_io *subflow, bool failed)
 {
     TAILQ_REMOVE(&subflow->io->subflows, subflow, link);
     if (subflow->slot != NULL)
-        braid_connector_lost(subflow->slot);
+        braid_connector_lost(subflow->slot, failed);
     subflow_free(subflow);
 }
 
@@ -137,7 +140,7 @@ void braid_subflow_io_drop(struct braid_subflow_io *subflow)
 {
     struct braid_transport transport = subflow->transport;
 
-    detach(subflow);
+    detach(subflow, false);
     transport.ops->shutdown(&transport);
     transport.ops->close(&transport);
 }
@@ -150,7 +153,7 @@ void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid
 
     if (last != NULL)
         braid_past_add(subflow->io, subflow, last, error == BRAID_OK ? "closed" : "lost");
-    detach(subflow);
+    detach(subflow, error != BRAID_OK);
     if (error == BRAID_OK)
         braid_linger_start(context, &transport);
     else
@@ -173,7 +176,7 @@ static void lose(struct braid_subflow_io *subflow, int error, enum braid_log_kin
               io->claim != NULL ? "from" : "to",
               braid_sockaddr_text(&subflow->peer.sa, buf, sizeof buf), why);
     braid_past_add(io, subflow, core, "lost");
-    detach(subflow);
+    detach(subflow, true);
     transport.ops->close(&transport);
     braid_subflow_lost(core, error, now);
 }
@@ -209,6 +212,13 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (subflow->condemned != NULL) {
+        now = braid_clock();
+        braid_session_io_enter(io);
+        lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW, subflow->condemned, now);
+        braid_session_io_leave(io, now);
+        return;
+    }
     count = braid_receive_prepare(&context->receive, context->pool, subflow->eager, v);
     for (int i = 0; i < count; i++)
         room += v[i].iov_len;
@@ -229,6 +239,12 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     braid_session_io_leave(io, now);
 }
 
+void braid_subflow_io_condemn(struct braid_subflow_io *subflow, const char *why)
+{
+    subflow->condemned = why;
+    event_active(&subflow->read, EV_READ, 0);
+}
+
 /* ---- writing ---- */
 
 static void sample(struct braid_subflow_io *subflow, uint64_t now)
@@ -242,6 +258,8 @@ static void sample(struct braid_subflow_io *subflow, uint64_t now)
         return;
     subflow->busy = taken.outq > 0;
     braid_subflow_sample(subflow->subflow, &taken, now);
+    if (subflow->slot != NULL)
+        braid_connector_measured(subflow->slot, now);
     lowat = braid_subflow_lowat(subflow->subflow);
     if (lowat >= subflow->lowat * 2 || lowat <= subflow->lowat / 2) {
         subflow->lowat = lowat;
@@ -301,6 +319,8 @@ void braid_subflow_io_watch(struct braid_subflow_io *subflow)
     bool wanted = subflow->blocked || (braid_subflow_room(subflow->subflow) < ROOM_NONE &&
                                        braid_subflow_wants_room(subflow->subflow));
 
+    if (subflow->slot != NULL)
+        braid_connector_watch(subflow->slot);
     if (!subflow->settled && subflow->busy)
         settle(subflow);
     if (wanted == subflow->writing)

@@ -20,26 +20,29 @@
 #include "transport.h"
 
 struct braid_session_io;
+struct braid_session_path;
 struct braid_slot;
 
 struct braid_subflow_io {
     TAILQ_ENTRY(braid_subflow_io) link;
     struct braid_session_io *io;
     struct braid_subflow *subflow;
-    struct braid_slot *slot; /* LOCAL: who dialled it */
+    struct braid_slot *slot;                   /* LOCAL: who dialled it, and looks after it */
+    const struct braid_session_path *outdated; /* of which the next one takes its place */
     struct braid_transport transport;
     struct event read;
     struct event write;
     union braid_endpoint local; /* once somebody asked */
     union braid_endpoint peer;
-    size_t lowat;     /* the unsent bytes that the socket may hold */
-    uint64_t sampled; /* when */
-    bool lowat_set;   /* as TCP_NOTSENT_LOWAT */
-    bool settled;     /* what is not needed for the first bytes was seen to */
-    bool busy;        /* written to since, or not all acknowledged then */
-    bool writing;     /* the write event is there */
-    bool blocked;     /* the core was told that the socket takes nothing */
-    bool eager;       /* the last read filled all it was given */
+    size_t lowat;          /* the unsent bytes that the socket may hold */
+    uint64_t sampled;      /* when */
+    bool lowat_set;        /* as TCP_NOTSENT_LOWAT */
+    bool settled;          /* what is not needed for the first bytes was seen to */
+    bool busy;             /* written to since, or not all acknowledged then */
+    bool writing;          /* the write event is there */
+    bool blocked;          /* the core was told that the socket takes nothing */
+    bool eager;            /* the last read filled all it was given */
+    const char *condemned; /* why it is to be lost at its next event, static; NULL: it is not */
 };
 
 /* LOCAL: adds a connected transport to the session. NULL: it was not taken. */
@@ -76,6 +79,9 @@ const union braid_endpoint *braid_subflow_io_local(struct braid_subflow_io *subf
 /* The core gives it back: last is its end state there, or NULL. */
 void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid_subflow *last,
                             int error);
+
+/* Has it lost as soon as the loop comes to it. why: static. */
+void braid_subflow_io_condemn(struct braid_subflow_io *subflow, const char *why);
 
 /* Closes and frees it, without a word to anybody. */
 void braid_subflow_io_drop(struct braid_subflow_io *subflow);

@@ -121,7 +121,12 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 
 void forwarder_open(struct forwarder *f, struct event_base *base, int port)
 {
-    struct braid_address *any = braid_address_new("127.0.0.1:0", NULL);
+    forwarder_open_at(f, base, "127.0.0.1:0", port);
+}
+
+void forwarder_open_at(struct forwarder *f, struct event_base *base, const char *at, int port)
+{
+    struct braid_address *any = braid_address_new(at, NULL);
 
     memset(f, 0, sizeof *f);
     f->base = base;

@@ -37,6 +37,7 @@ struct forwarder {
 
 /* Forwards to a port of 127.0.0.1. */
 void forwarder_open(struct forwarder *f, struct event_base *base, int port);
+void forwarder_open_at(struct forwarder *f, struct event_base *base, const char *at, int port);
 void forwarder_close(struct forwarder *f);
 
 /* Takes no connections any more. */

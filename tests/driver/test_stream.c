@@ -212,7 +212,7 @@ static bool told_all(void *arg)
 /* Callbacks set late are told, from the loop, what came before them. */
 START_TEST(late_callbacks_are_told)
 {
-    const struct braid_address *via = w.address;
+    struct braid_path *via = world_path(&w, w.address);
 
     told = 0;
     w.script.to_send = 1000;
@@ -421,7 +421,7 @@ END_TEST
 START_TEST(memory_runs_out)
 {
     struct braid_context *poor = _i % 2 == 0 ? w.local : w.remote;
-    const struct braid_address *via = w.address;
+    struct braid_path *via = world_path(&w, w.address);
 
     limit_memory(poor, 1 + (uint64_t)_i / 2);
     app.to_send = w.script.to_send = 200000;

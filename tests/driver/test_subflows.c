@@ -201,7 +201,7 @@ START_TEST(dead_path_does_not_matter)
     ck_assert(run_until(w.base, connected, NULL, 10));
     ck_assert(app.connected);
     check_exact();
-    ck_assert(strstr(w.last_line, "path 0") != NULL || w.lines > 1);
+    ck_assert(strstr(w.last_line, "path p0") != NULL || w.lines > 1);
     app_free(&app);
     braid_address_free(dead);
 }

@@ -181,12 +181,36 @@ void app_start(struct app *app)
     app_send(app);
 }
 
+struct braid_path *world_path(struct world *w, const struct braid_address *remote)
+{
+    char name[16];
+    struct braid_path *path;
+
+    ck_assert_uint_lt(w->path_count, PATHS_MAX);
+    snprintf(name, sizeof name, "p%u", w->path_count);
+    path = braid_path_new(name);
+    ck_assert_ptr_nonnull(path);
+    if (remote != NULL)
+        ck_assert_int_eq(braid_path_add_remote(path, remote), 0);
+    w->paths[w->path_count++] = path;
+    return path;
+}
+
+void app_connect_paths(struct world *w, struct app *app, struct braid_path *const *paths, size_t n)
+{
+    app->stream = braid_stream_connect(w->local, w->options, paths, n);
+    ck_assert_ptr_nonnull(app->stream);
+    app_start(app);
+}
+
 void app_connect_via(struct world *w, struct app *app, const struct braid_address *const *via,
                      size_t n)
 {
-    app->stream = braid_stream_connect(w->local, w->options, via, n);
-    ck_assert_ptr_nonnull(app->stream);
-    app_start(app);
+    struct braid_path *paths[16];
+
+    for (size_t i = 0; i < n; i++)
+        paths[i] = world_path(w, via[i]);
+    app_connect_paths(w, app, paths, n);
 }
 
 void app_connect(struct world *w, struct app *app)
@@ -290,6 +314,8 @@ void world_close(struct world *w)
     ck_assert_uint_eq(memory_in_use(w->remote), 0);
     braid_context_free(w->local);
     braid_context_free(w->remote);
+    for (unsigned i = 0; i < w->path_count; i++)
+        braid_path_free(w->paths[i]);
     braid_address_free(w->address);
     braid_options_free(w->options);
     if (w->listen_fd >= 0)

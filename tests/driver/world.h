@@ -13,6 +13,7 @@
 #include <braid/braid.h>
 
 #define APPS_MAX 64
+#define PATHS_MAX 256
 
 /* What an application does at one end of a stream, and what it has seen. */
 struct app {
@@ -39,7 +40,9 @@ struct world {
     struct braid_context *local, *remote;
     struct braid_options *options;
     int listen_fd;
-    struct braid_address *address; /* the listener's */
+    struct braid_address *address;       /* the listener's */
+    struct braid_path *paths[PATHS_MAX]; /* that streams were given */
+    unsigned path_count;
     struct braid_listener *listener;
     struct app script;         /* copied into each accepted application */
     int answer;                /* to every accepted stream; -1: none yet */
@@ -61,10 +64,15 @@ void world_close_begin(struct world *w);
 /* The same; frees the contexts and checks that nothing is left of them. */
 void world_close(struct world *w);
 
-/* Starts an application on a new stream; via: other addresses than the listener's own. */
+/* A new path to an address, or to nowhere yet (NULL); freed with the world. */
+struct braid_path *world_path(struct world *w, const struct braid_address *remote);
+
+/* Starts an application on a new stream; via: other addresses than the listener's own, each a path
+ * of its own, or whole paths. */
 void app_connect(struct world *w, struct app *app);
 void app_connect_via(struct world *w, struct app *app, const struct braid_address *const *via,
                      size_t n);
+void app_connect_paths(struct world *w, struct app *app, struct braid_path *const *paths, size_t n);
 
 /* Starts one whose stream was made elsewhere. */
 void app_start(struct app *app);

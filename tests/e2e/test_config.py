@@ -173,10 +173,9 @@ def test_too_many_subflows_in_all(world):
 
 
 LATER = [('braidd', 'user = nobody'), ('braidd', 'metrics = 127.0.0.1:9464'),
-         ('braidd', 'max-memory = 25%'), ('local', 'key = /etc/braid/web.key'),
+         ('local', 'key = /etc/braid/web.key'),
          ('local', 'certificate = /etc/braid/web.crt'), ('local', 'private-key = /etc/x'),
-         ('local', 'ca = /etc/braid/ca'), ('local', 'paths = dsl lte'),
-         ('local', 'mode = redundant'), ('local', 'mode = backup'),
+         ('local', 'ca = /etc/braid/ca'),
          ('remote', 'key = /etc/braid/web.key'), ('remote', 'certificate = /etc/x'),
          ('remote', 'private-key = /etc/x'), ('remote', 'ca = /etc/x')]
 
@@ -189,13 +188,6 @@ def test_not_supported_yet(world, section, line):
     else:
         lines = LOCAL if section == 'local' else REMOTE
         refused(world, [*lines, line], 5, f'{section} web', key, 'not supported yet')
-
-
-def test_paths_are_not_supported_yet(world):
-    status, messages, path = check(world, [*LOCAL, '[path dsl]', 'interface = eth0'])
-    assert status == 1
-    assert any(f'{path}:{line}: ' in message and 'not supported yet' in message
-               for line in (5, 6) for message in messages), messages
 
 
 OPEN = [('local', 'remote = 192.0.2.1:7000'), ('local', 'remote = vpn.example.net:7000'),

@@ -12,8 +12,10 @@
 #include "daemon/config.h"
 #include "tests/unit/config_file.h"
 
+#define HEADERS "[braidd], [local NAME], [remote NAME] or [path NAME]"
 #define ADDRESS "192.0.2.1:80, [2001:db8::1]:80 or unix:/path"
-#define LOCAL_KEYS "listen, remote, security, insecure, subflows, mode, grace"
+#define LOCAL_KEYS "listen, remote, paths, security, insecure, subflows, mode, grace"
+#define PATH_KEYS "interface, source, remote, subflows, priority, max-rate, congestion-control"
 #define REMOTE_KEYS "listen, target, security, insecure, max-subflows"
 
 #define LOCAL "[local web]\nlisten = 127.0.0.1:8080\nremote = 127.0.0.1:7000\nsecurity = none\n"
@@ -46,8 +48,7 @@ static const struct mistake syntax[] = {
 
     /* What is not. */
     {"workers = 1\n" LOCAL,
-     "t.ini:1: workers: stands before the first section; accepted: keys below [braidd], "
-     "[local NAME] or [remote NAME]\n"},
+     "t.ini:1: workers: stands before the first section; accepted: keys below " HEADERS "\n"},
     {"hello\n" LOCAL, "t.ini:1: not understood; accepted: KEY = VALUE\n"},
     {LOCAL "hello\n= x\nlog level = info\n  grace\n",
      "t.ini:5: [local web]: not understood; accepted: KEY = VALUE\n"
@@ -63,19 +64,14 @@ static const struct mistake syntax[] = {
      "t.ini:2: [local web]: the line is too long; accepted: at most 197 bytes, any length only for "
      "comments\n"},
     {"[local web\n" LOCAL,
-     "t.ini:1: a section's header is not understood; accepted: [braidd], [local NAME] or "
-     "[remote NAME] alone in its line\n"},
+     "t.ini:1: a section's header is not understood; accepted: " HEADERS " alone in its line\n"},
     {"[]\n[  ]\n[local a] listen = 127.0.0.1:1\n",
-     "t.ini:1: a section's header is not understood; accepted: [braidd], [local NAME] or "
-     "[remote NAME] alone in its line\n"
-     "t.ini:2: a section's header is not understood; accepted: [braidd], [local NAME] or "
-     "[remote NAME] alone in its line\n"
-     "t.ini:3: a section's header is not understood; accepted: [braidd], [local NAME] or "
-     "[remote NAME] alone in its line\n"},
+     "t.ini:1: a section's header is not understood; accepted: " HEADERS " alone in its line\n"
+     "t.ini:2: a section's header is not understood; accepted: " HEADERS " alone in its line\n"
+     "t.ini:3: a section's header is not understood; accepted: " HEADERS " alone in its line\n"},
     /* Keys below such a header are passed over, but not lines that are none. */
     {"[local web\nfoo = bar\nbar\n" LOCAL,
-     "t.ini:1: a section's header is not understood; accepted: [braidd], [local NAME] or "
-     "[remote NAME] alone in its line\n"
+     "t.ini:1: a section's header is not understood; accepted: " HEADERS " alone in its line\n"
      "t.ini:3: not understood; accepted: KEY = VALUE\n"},
 };
 
@@ -94,15 +90,12 @@ static const struct mistake sections[] = {
      "t.ini:3: the file ends without a tunnel; accepted: at least one section [local NAME] or "
      "[remote NAME]\n"},
     {"[locl web]\nlisten = 127.0.0.1:80\n",
-     "t.ini:1: [locl web]: unknown section, did you mean [local NAME]?; accepted: [braidd], "
-     "[local NAME] or [remote NAME]\n"},
+     "t.ini:1: [locl web]: unknown section, did you mean [local NAME]?; accepted: " HEADERS "\n"},
     {LOCAL "[tunnel web]\nx = y\n[web]\n[Remote b]\n[braid]\n",
-     "t.ini:5: [tunnel web]: unknown section; accepted: [braidd], [local NAME] or [remote NAME]\n"
-     "t.ini:7: [web]: unknown section; accepted: [braidd], [local NAME] or [remote NAME]\n"
-     "t.ini:8: [Remote b]: unknown section, did you mean [remote NAME]?; accepted: [braidd], "
-     "[local NAME] or [remote NAME]\n"
-     "t.ini:9: [braid]: unknown section, did you mean [braidd]?; accepted: [braidd], [local NAME] "
-     "or [remote NAME]\n"},
+     "t.ini:5: [tunnel web]: unknown section; accepted: " HEADERS "\n"
+     "t.ini:7: [web]: unknown section; accepted: " HEADERS "\n"
+     "t.ini:8: [Remote b]: unknown section, did you mean [remote NAME]?; accepted: " HEADERS "\n"
+     "t.ini:9: [braid]: unknown section, did you mean [braidd]?; accepted: " HEADERS "\n"},
     {"[local]\nlisten = 127.0.0.1:8080\nremote = 127.0.0.1:7000\nsecurity = none\n",
      "t.ini:1: [local]: has no name; accepted: [local NAME]\n"},
     {"[remote]\nlisten = 127.0.0.1:8080\ntarget = 127.0.0.1:7000\nsecurity = none\n",
@@ -128,11 +121,12 @@ static const struct mistake sections[] = {
     {"[braidd]\ncontrol = /a\n[braidd]\ncontrol = /b\n" LOCAL,
      "t.ini:3: [braidd]: a second section of this name, after line 1; accepted: once in a file\n"},
     {LOCAL REMOTE, ""},
-    {LOCAL "[path dsl]\n",
-     "t.ini:5: [path dsl]: not supported yet; accepted: leave the section out\n"},
+    {LOCAL "[path dsl]\n", ""},
+    {LOCAL "[path]\n", "t.ini:5: [path]: has no name; accepted: [path NAME]\n"},
+    {LOCAL "[pth dsl]\n",
+     "t.ini:5: [pth dsl]: unknown section, did you mean [path NAME]?; accepted: " HEADERS "\n"},
     {"[path dsl]\nfoo = bar\n",
-     "t.ini:1: [path dsl]: not supported yet; accepted: leave the section out\n"
-     "t.ini:2: [path dsl] foo: unknown key; accepted: leave the section out\n"
+     "t.ini:2: [path dsl] foo: unknown key; accepted: " PATH_KEYS "\n"
      "t.ini:2: the file ends without a tunnel; accepted: at least one section [local NAME] or "
      "[remote NAME]\n"},
 };
@@ -163,11 +157,11 @@ static const struct mistake keys[] = {
      "\n"},
     {"[braidd]\nloglevel = info\n" LOCAL,
      "t.ini:2: [braidd] loglevel: unknown key, did you mean log-level?; accepted: workers, "
-     "control, log-level, max-sessions\n"},
+     "control, log-level, max-sessions, max-memory\n"},
     {"[local web]\n",
      "t.ini:1: [local web] listen: missing; accepted: " ADDRESS "\n"
-     "t.ini:1: [local web] remote: missing; accepted: name.example:80, " ADDRESS "\n"
-     "t.ini:1: [local web] security: missing; accepted: none\n"},
+     "t.ini:1: [local web] security: missing; accepted: none\n"
+     "t.ini:1: [local web] remote: missing; accepted: name.example:80, " ADDRESS "\n"},
     {"; a\n[remote web]\n; b\n",
      "t.ini:2: [remote web] listen: missing; accepted: " ADDRESS "\n"
      "t.ini:2: [remote web] target: missing; accepted: name.example:80, " ADDRESS "\n"
@@ -251,8 +245,8 @@ static const struct mistake crossed[] = {
 
     /* subflows */
     {LOCAL "subflows = 9\nremote = 127.0.0.1:7001\n",
-     "t.ini:5: [local web] subflows: 9 on each of 2 paths (remote) are 18 subflows; accepted: at "
-     "most 16 over all paths\n"},
+     "t.ini:5: [local web] subflows: 2 paths have 18 subflows; accepted: at most 16 over "
+     "all paths\n"},
     {LOCAL "subflows = 8\nremote = 127.0.0.1:7001\n", ""},
     {"[local a]\nlisten = 127.0.0.1:1\nremote = [::1]:1\nremote = [::1]:2\nremote = [::1]:3\n"
      "remote = [::1]:4\nremote = [::1]:5\nremote = [::1]:6\nremote = [::1]:7\nremote = [::1]:8\n"
@@ -265,8 +259,8 @@ static const struct mistake crossed[] = {
      "remote = [::1]:9\nremote = [::1]:10\nremote = [::1]:11\nremote = [::1]:12\n"
      "remote = [::1]:13\nremote = [::1]:14\nremote = [::1]:15\nremote = [::1]:16\n"
      "remote = [::1]:17\nsecurity = none\n",
-     "t.ini:19: [local a] remote: 1 on each of 17 paths (remote) are 17 subflows; accepted: at "
-     "most 16 over all paths\n"},
+     "t.ini:19: [local a] remote: 17 paths have 17 subflows; accepted: at most 16 over "
+     "all paths\n"},
 };
 
 START_TEST(crossed_mistakes)

@@ -12,6 +12,7 @@
 #include <braid/error.h>
 #include <braid/listener.h>
 #include <braid/options.h>
+#include <braid/path.h>
 #include <braid/stream.h>
 
 #endif

@@ -10,6 +10,7 @@
 #ifndef BRAID_CONTEXT_H
 #define BRAID_CONTEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,20 @@ BRAID_EXPORT struct braid_group *braid_group_new(void) BRAID_MUST_CHECK;
 
 /** Frees a group that no context is in any more; NULL is allowed. */
 BRAID_EXPORT void braid_group_free(struct braid_group *group);
+
+/**
+ * Limits the memory of all the group's sessions together; before the first context.
+ *
+ * From 70 % of it on windows grow no more and new sessions get small ones. From 90 % on new
+ * sessions are refused, and streams take nothing more from applications. Beyond it the sessions
+ * that hold the most are reset.
+ *
+ * @param bytes about: each context's share is known to 64 KiB; 0, the default: no limit
+ */
+BRAID_EXPORT void braid_group_set_max_memory(struct braid_group *group, size_t bytes);
+
+/** Whether 90 % of that are reached: who accepts clients should wait; from any thread. */
+BRAID_EXPORT bool braid_group_is_short(struct braid_group *group);
 
 /**
  * Makes a context.

@@ -6,6 +6,7 @@
 #ifndef BRAID_OPTIONS_H
 #define BRAID_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <braid/error.h>
@@ -23,12 +24,19 @@ BRAID_EXPORT struct braid_options *braid_options_new(void) BRAID_MUST_CHECK;
 BRAID_EXPORT void braid_options_free(struct braid_options *options);
 
 /**
- * Sets how many subflows a connecting stream keeps (over all its paths).
+ * Sets how many subflows a connecting stream keeps on each of its paths, but for those that say it
+ * themselves.
  *
- * @param n 1 to 16; default 4
+ * @param n 1 to 16; default: 4 where there is one path, 1 where there are several
  * @return 0, or -1 when out of range
  */
 BRAID_EXPORT int braid_options_set_subflows(struct braid_options *options, unsigned n);
+
+/**
+ * Sets whether every byte is sent on the two best paths, rather than on one; default: false. It
+ * says nothing about what the other end sends.
+ */
+BRAID_EXPORT void braid_options_set_redundant(struct braid_options *options, bool redundant);
 
 /**
  * Sets how many subflows a listener accepts for one session.

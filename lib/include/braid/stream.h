@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include <braid/address.h>
 #include <braid/context.h>
 #include <braid/options.h>
+#include <braid/path.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,17 +42,19 @@ typedef void (*braid_stream_event_cb)(struct braid_stream *stream, unsigned even
 /**
  * Connects a new stream to a remote endpoint.
  *
- * The stream accepts bytes at once. Subflows are dialled, and dialled again when they die, for as
- * long as the stream lives: subflow i goes to addresses[i % n].
+ * The stream accepts bytes at once. All paths are dialled at once, backups when no other connects,
+ * and the first to answer carries what there is; the others join. Subflows that die are dialled
+ * again for as long as the stream lives.
  *
- * @param options   copied; NULL: the defaults
- * @param addresses n of them, each a path of its own; not owned, must outlive the stream
- * @param n         1 to 16
- * @return a stream, or NULL (out of memory, or n out of range)
+ * @param options copied; NULL: the defaults
+ * @param paths   n of them, each with a remote address; they may be freed right after, and be
+ * shared by streams of any thread
+ * @param n       1 to 16, with at most 16 subflows in all
+ * @return a stream, or NULL (out of memory, or too many or too few paths, subflows or addresses)
  */
 BRAID_EXPORT struct braid_stream *braid_stream_connect(struct braid_context *context,
                                                        const struct braid_options *options,
-                                                       const struct braid_address *const *addresses,
+                                                       struct braid_path *const *paths,
                                                        size_t n) BRAID_MUST_CHECK;
 
 /**
@@ -112,7 +114,8 @@ BRAID_EXPORT int braid_stream_get_error(const struct braid_stream *stream);
 /** One subflow as it stands; a snapshot. */
 struct braid_subflow_info {
     unsigned index;          /**< unique in the stream, never used again */
-    unsigned path;           /**< connecting side: index of the address it was dialled to */
+    unsigned path;           /**< connecting side: index of its path */
+    const char *path_name;   /**< connecting side, while the stream lives: that one's name */
     const char *state;       /**< "dialling", "hello", "active", "suspect", "stale"; static */
     uint64_t bytes_sent;     /**< stream bytes handed to it, repeats included */
     uint64_t bytes_received; /**< stream bytes that arrived on it, repeats included */

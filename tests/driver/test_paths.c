@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams over paths: where they leave from and lead to, which ones a session begins with, and what
+ * becomes of a path that refuses, is silent, or comes back.
+ */
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "event/clock.h"
+#include "event/connector.h"
+#include "event/context.h"
+#include "event/dial.h"
+#include "event/path.h"
+#include "event/session_io.h"
+#include "event/subflow_io.h"
+
+#include "forwarder.h"
+#include "world.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define PATHS 3
+
+static struct world w;
+static struct app app, second;
+static struct forwarder forwarders[PATHS];
+static struct braid_path *paths[PATHS]; /* each through its forwarder */
+static struct braid_address *addresses[4];
+static unsigned address_count;
+
+static int port_of(int fd)
+{
+    struct sockaddr_in in;
+    socklen_t len = sizeof in;
+
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    return ntohs(in.sin_port);
+}
+
+static void setup(void)
+{
+    world_open(&w);
+    for (unsigned i = 0; i < PATHS; i++) {
+        forwarder_open(&forwarders[i], w.base, port_of(w.listen_fd));
+        paths[i] = world_path(&w, forwarders[i].address);
+    }
+    app = second = (struct app){.key = 1, .peer_key = 2};
+    w.script = (struct app){.key = 2, .peer_key = 1};
+    address_count = 0;
+}
+
+static void teardown(void)
+{
+    app_free(&app);
+    app_free(&second);
+    world_close_begin(&w);
+    for (unsigned i = 0; i < PATHS; i++)
+        forwarder_close(&forwarders[i]);
+    world_close(&w);
+    for (unsigned i = 0; i < address_count; i++)
+        braid_address_free(addresses[i]);
+}
+
+/* ---- addresses that do not answer ---- */
+
+static int listen_on(const char *text, int backlog)
+{
+    struct braid_address *any = braid_address_new(text, NULL);
+    int fd;
+
+    ck_assert_ptr_nonnull(any);
+    fd = braid_address_listen(any, backlog);
+    ck_assert_int_ge(fd, 0);
+    braid_address_free(any);
+    return fd;
+}
+
+static const struct braid_address *keep(struct braid_address *address)
+{
+    ck_assert_uint_lt(address_count, 4);
+    return addresses[address_count++] = address;
+}
+
+/* Where nobody listens. */
+static const struct braid_address *refusing(void)
+{
+    int fd = listen_on("127.0.0.1:0", 1);
+    const struct braid_address *address = keep(address_of(fd));
+
+    close(fd);
+    return address;
+}
+
+/* Where a SYN is never answered: the backlog is full. */
+struct silence {
+    int fd;
+    int fillers[8];
+    const struct braid_address *address;
+};
+
+static void silence_begin(struct silence *silence)
+{
+    silence->fd = listen_on("127.0.0.1:0", 0);
+    silence->address = keep(address_of(silence->fd));
+    for (size_t i = 0; i < 8; i++) {
+        struct sockaddr_in in = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)port_of(silence->fd)),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+        silence->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        ck_assert_int_ge(silence->fillers[i], 0);
+        (void)connect(silence->fillers[i], (struct sockaddr *)&in, sizeof in);
+    }
+}
+
+static void silence_end(struct silence *silence)
+{
+    for (size_t i = 0; i < 8; i++)
+        close(silence->fillers[i]);
+    close(silence->fd);
+}
+
+/* ---- conditions ---- */
+
+static bool connected(void *arg)
+{
+    const struct app *one = arg;
+
+    return one->connected || one->error;
+}
+
+static unsigned wanted_subflows;
+
+static bool so_many_subflows(void *arg)
+{
+    const struct app *one = arg;
+    struct braid_stream_info info;
+
+    braid_stream_get_info(one->stream, &info);
+    return info.subflows == wanted_subflows;
+}
+
+static bool wait_subflows(struct app *one, unsigned n, double seconds)
+{
+    wanted_subflows = n;
+    return run_until(w.base, so_many_subflows, one, seconds);
+}
+
+static const char *state_of(struct braid_path *path)
+{
+    struct braid_path_info info;
+
+    braid_path_get_info(path, &info);
+    return info.state;
+}
+
+static bool is_down(void *arg)
+{
+    return strcmp(state_of(arg), "down") == 0;
+}
+
+static bool received_all(void *arg)
+{
+    (void)arg;
+    return w.accepted > 0 && w.apps[0].received == app.to_send;
+}
+
+static double seconds_until(condition holds, void *arg, double limit)
+{
+    uint64_t start = braid_clock();
+
+    ck_assert(run_until(w.base, holds, arg, limit));
+    return (double)(braid_clock() - start) / 1e6;
+}
+
+/* ---- sources and options ---- */
+
+/* The addresses that the remote end sees subflows come from; how many of them are this one. */
+static unsigned count_from(const char *source)
+{
+    struct braid_subflow_info infos[32];
+    size_t n = braid_stream_get_subflows(w.apps[0].stream, infos, 32);
+    char text[128];
+    unsigned found = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        braid_sockaddr_text((struct sockaddr *)&infos[i].peer, text, sizeof text);
+        found += strncmp(text, source, strlen(source)) == 0 ? 1 : 0;
+    }
+    return found;
+}
+
+START_TEST(each_path_has_its_source)
+{
+    struct braid_path *from[2] = {world_path(&w, w.address), world_path(&w, w.address)};
+
+    ck_assert_int_eq(braid_path_set_source(from[0], "127.0.0.2"), 0);
+    ck_assert_int_eq(braid_path_set_source(from[1], "127.0.0.3"), 0);
+    ck_assert_int_eq(braid_path_set_subflows(from[1], 2), 0);
+    app.to_send = 1 * MIB;
+    app_connect_paths(&w, &app, from, 2);
+    ck_assert(wait_subflows(&app, 3, 10));
+    ck_assert(run_until(w.base, received_all, NULL, 10));
+    ck_assert_uint_eq(count_from("127.0.0.2:"), 1);
+    ck_assert_uint_eq(count_from("127.0.0.3:"), 2);
+}
+END_TEST
+
+START_TEST(an_interface_is_bound_to)
+{
+    struct braid_path *via[2] = {world_path(&w, w.address), world_path(&w, w.address)};
+
+    ck_assert_int_eq(braid_path_set_interface(via[0], "lo"), 0);
+    ck_assert_int_eq(braid_path_set_interface(via[1], "no-such-if"), 0);
+    app_connect_paths(&w, &app, via, 2);
+    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert(app.connected);
+    ck_assert(run_until(w.base, is_down, via[1], 5));
+    ck_assert_str_eq(state_of(via[0]), "up");
+}
+END_TEST
+
+static struct braid_subflow_io *first_subflow(void)
+{
+    struct braid_session_io *io = LIST_FIRST(&w.local->sessions);
+
+    ck_assert_ptr_nonnull(io);
+    ck_assert(!TAILQ_EMPTY(&io->subflows));
+    return TAILQ_FIRST(&io->subflows);
+}
+
+START_TEST(sockets_have_the_paths_options)
+{
+    struct braid_path *path = world_path(&w, w.address);
+    unsigned long rate = 0;
+    socklen_t len = sizeof rate;
+    char name[16] = "";
+
+    ck_assert_int_eq(braid_path_set_subflows(path, 2), 0);
+    braid_path_set_max_rate(path, 1000000);
+    ck_assert_int_eq(braid_path_set_congestion_control(path, "reno"), 0);
+    app_connect_paths(&w, &app, &path, 1);
+    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert_int_eq(
+        getsockopt(first_subflow()->transport.fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &len), 0);
+    ck_assert_uint_eq(rate, 500000); /* a half for each subflow */
+    len = sizeof name;
+    ck_assert_int_eq(
+        getsockopt(first_subflow()->transport.fd, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    ck_assert_str_eq(name, "reno");
+    ck_assert_uint_eq(w.lines, 0);
+}
+END_TEST
+
+START_TEST(unknown_congestion_control_is_told_once)
+{
+    struct braid_path *path = world_path(&w, w.address);
+
+    ck_assert_int_eq(braid_path_set_congestion_control(path, "no_such_cc"), 0);
+    ck_assert_int_eq(braid_path_set_subflows(path, 4), 0);
+    app.to_send = 1 * MIB;
+    app_connect_paths(&w, &app, &path, 1);
+    ck_assert(wait_subflows(&app, 4, 10));
+    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert(app.connected);
+    ck_assert_uint_eq(w.lines, 1);
+    ck_assert_ptr_nonnull(strstr(w.last_line, "no_such_cc"));
+}
+END_TEST
+
+START_TEST(descriptions_are_checked)
+{
+    struct braid_path *path = world_path(&w, NULL);
+
+    ck_assert_str_eq(braid_path_get_name(path), "p3");
+    ck_assert_int_eq(braid_path_set_interface(path, ""), -1);
+    ck_assert_int_eq(braid_path_set_interface(path, "a/b"), -1);
+    ck_assert_int_eq(braid_path_set_interface(path, "abcdefghijklmnop"), -1);
+    ck_assert_int_eq(braid_path_set_interface(path, NULL), 0);
+    ck_assert_int_eq(braid_path_set_source(path, "localhost"), -1);
+    ck_assert_int_eq(braid_path_set_source(path, "::1"), 0);
+    ck_assert_int_eq(braid_path_set_source(path, NULL), 0);
+    ck_assert_int_eq(braid_path_set_subflows(path, 17), -1);
+    ck_assert_int_eq(braid_path_set_congestion_control(path, "a b"), -1);
+    /* Nowhere to go, and too much of it. */
+    ck_assert_ptr_null(braid_stream_connect(w.local, NULL, &path, 1));
+    for (int i = 0; i < BRAID_PATH_REMOTES; i++)
+        ck_assert_int_eq(braid_path_add_remote(path, w.address), 0);
+    ck_assert_int_eq(braid_path_add_remote(path, w.address), -1);
+    ck_assert_int_eq(braid_path_set_subflows(path, 16), 0);
+    ck_assert_ptr_null(
+        braid_stream_connect(w.local, NULL, (struct braid_path *[]){path, paths[0]}, 2));
+    ck_assert_ptr_null(braid_stream_connect(w.local, NULL, &path, 0));
+}
+END_TEST
+
+/* ---- which paths a session begins with ---- */
+
+START_TEST(all_paths_join)
+{
+    struct braid_subflow_info infos[8];
+    size_t n;
+
+    app.to_send = 4 * MIB;
+    app_connect_paths(&w, &app, paths, PATHS);
+    ck_assert(wait_subflows(&app, PATHS, 10));
+    n = braid_stream_get_subflows(app.stream, infos, 8);
+    ck_assert_uint_eq(n, PATHS);
+    for (unsigned i = 0; i < PATHS; i++) {
+        ck_assert_uint_eq(forwarders[i].count, 1);
+        ck_assert_str_eq(infos[i].path_name, braid_path_get_name(paths[infos[i].path]));
+        ck_assert_str_eq(state_of(paths[i]), "up");
+    }
+    ck_assert(run_until(w.base, received_all, NULL, 30));
+}
+END_TEST
+
+/* A first path that never answers takes no time from the session, nor from the next one. */
+START_TEST(silent_first_path_costs_nothing)
+{
+    struct silence silence;
+    struct braid_path *via[2];
+
+    silence_begin(&silence);
+    via[0] = world_path(&w, silence.address);
+    via[1] = paths[0];
+    app_connect_paths(&w, &app, via, 2);
+    ck_assert_double_lt(seconds_until(connected, &app, 5), 0.5);
+    ck_assert(app.connected);
+    /* 5 s are given to a path of which nothing is known. */
+    ck_assert(run_until(w.base, is_down, via[0], 8));
+    app_connect_paths(&w, &second, via, 2);
+    ck_assert_double_lt(seconds_until(connected, &second, 5), 0.5);
+    ck_assert(second.connected);
+    silence_end(&silence);
+}
+END_TEST
+
+/* How many dials there are on the path now. */
+static unsigned count_dials(const struct braid_path *path)
+{
+    const struct braid_dial *dial;
+    unsigned count = 0;
+
+    LIST_FOREACH(dial, &w.local->dials, link)
+        count += dial->path == path ? 1 : 0;
+    return count;
+}
+
+static bool dials(const struct braid_path *path)
+{
+    return count_dials(path) > 0;
+}
+
+START_TEST(new_sessions_leave_a_dead_path_alone)
+{
+    struct braid_path *via[2] = {world_path(&w, refusing()), paths[0]};
+    uint64_t now, when;
+
+    app_connect_paths(&w, &app, via, 2);
+    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert(run_until(w.base, is_down, via[0], 5));
+    now = braid_clock();
+    braid_path_state_ask(&via[0]->state, 1, true, now, &when); /* somebody probes it just now */
+    app_connect_paths(&w, &second, via, 2);
+    ck_assert(!dials(via[0]));
+    ck_assert(run_until(w.base, connected, &second, 5));
+    ck_assert(second.connected);
+}
+END_TEST
+
+/* But when there is no other, it is tried at once. */
+START_TEST(new_sessions_try_all_dead_paths)
+{
+    struct braid_path *via[2] = {world_path(&w, refusing()), world_path(&w, refusing())};
+    uint64_t when;
+
+    app_connect_paths(&w, &app, via, 2);
+    ck_assert(run_until(w.base, is_down, via[0], 5));
+    ck_assert(run_until(w.base, is_down, via[1], 5));
+    for (unsigned i = 0; i < 2; i++)
+        braid_path_state_ask(&via[i]->state, 1, true, braid_clock(), &when);
+    ck_assert(!dials(via[0]) && !dials(via[1]));
+    app_connect_paths(&w, &second, via, 2);
+    ck_assert(dials(via[0]) && dials(via[1]));
+}
+END_TEST
+
+START_TEST(addresses_of_a_path_are_tried_in_turn)
+{
+    struct braid_path *path = world_path(&w, refusing());
+
+    ck_assert_int_eq(braid_path_add_remote(path, refusing()), 0);
+    ck_assert_int_eq(braid_path_add_remote(path, w.address), 0);
+    app_connect_paths(&w, &app, &path, 1);
+    ck_assert_double_lt(seconds_until(connected, &app, 5), 0.2);
+    ck_assert(app.connected);
+    /* The next session begins with the one that answered. */
+    ck_assert_uint_eq(braid_path_state_view(&path->state).remote, 2);
+}
+END_TEST
+
+/* ---- backup ---- */
+
+START_TEST(backup_is_left_alone_by_short_sessions)
+{
+    braid_path_set_backup(paths[1], true);
+    app.to_send = 1000;
+    app.shut = w.script.shut = true;
+    app_connect_paths(&w, &app, paths, 2);
+    ck_assert(run_until(w.base, received_all, NULL, 5));
+    run_for(w.base, 0.5);
+    ck_assert_uint_eq(forwarders[0].count, 1);
+    ck_assert_uint_eq(forwarders[1].count, 0);
+}
+END_TEST
+
+/* A session that lasts has it ready, and sends nothing on it. */
+START_TEST(backup_waits_without_data)
+{
+    struct braid_subflow_info infos[4];
+
+    braid_path_set_backup(paths[0], true);
+    app.to_send = 8 * MIB;
+    app_connect_paths(&w, &app, paths, 2);
+    ck_assert(wait_subflows(&app, 2, 10));
+    ck_assert(run_until(w.base, received_all, NULL, 30));
+    ck_assert_uint_eq(braid_stream_get_subflows(app.stream, infos, 4), 2);
+    for (unsigned i = 0; i < 2; i++) {
+        if (infos[i].path == 0)
+            ck_assert_uint_eq(infos[i].bytes_sent, 0);
+        else
+            ck_assert_uint_eq(infos[i].bytes_sent, app.to_send);
+    }
+}
+END_TEST
+
+START_TEST(backup_follows_a_refusal_at_once)
+{
+    struct braid_path *via[2] = {world_path(&w, refusing()), paths[0]};
+
+    braid_path_set_backup(paths[0], true);
+    app_connect_paths(&w, &app, via, 2);
+    ck_assert_double_lt(seconds_until(connected, &app, 5), 0.2);
+    ck_assert(app.connected);
+}
+END_TEST
+
+START_TEST(backup_follows_silence_soon)
+{
+    struct silence silence;
+    struct braid_path *via[2];
+    double seconds;
+
+    silence_begin(&silence);
+    via[0] = world_path(&w, silence.address);
+    via[1] = paths[0];
+    braid_path_set_backup(paths[0], true);
+    app_connect_paths(&w, &app, via, 2);
+    seconds = seconds_until(connected, &app, 5);
+    ck_assert(app.connected);
+    ck_assert_double_gt(seconds, 0.25);
+    ck_assert_double_lt(seconds, 0.8);
+    silence_end(&silence);
+}
+END_TEST
+
+START_TEST(backup_takes_over)
+{
+    braid_path_set_backup(paths[1], true);
+    app.to_send = 16 * MIB;
+    app_connect_paths(&w, &app, paths, 2);
+    ck_assert(wait_subflows(&app, 2, 10));
+    forwarder_refuse(&forwarders[0]);
+    forwarder_cut(&forwarders[0], 0);
+    ck_assert(run_until(w.base, received_all, NULL, 30));
+    ck_assert(!w.apps[0].wrong);
+}
+END_TEST
+
+/* ---- returns ---- */
+
+/* A path that works again is used again, by all sessions that wait for it. */
+START_TEST(returning_path_is_used_again)
+{
+    const struct braid_address *address = refusing();
+    struct braid_path *via[2] = {paths[0], world_path(&w, address)};
+    struct forwarder late;
+    struct app *both[2] = {&app, &second};
+    uint64_t start;
+
+    for (unsigned i = 0; i < 2; i++) {
+        app_connect_paths(&w, both[i], via, 2);
+        ck_assert(run_until(w.base, connected, both[i], 5));
+        ck_assert(both[i]->connected);
+    }
+    ck_assert(run_until(w.base, is_down, via[1], 5));
+    run_for(w.base, 0.3);
+    /* From now on it leads somewhere. */
+    memset(&late, 0, sizeof late);
+    forwarder_open_at(&late, w.base, braid_address_text(address), port_of(w.listen_fd));
+    start = braid_clock();
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert(wait_subflows(both[i], 2, 5));
+    ck_assert_double_lt((double)(braid_clock() - start) / 1e6, 1.5);
+    ck_assert_str_eq(state_of(via[1]), "up");
+    app_free(&app);
+    app_free(&second);
+    world_close_begin(&w);
+    forwarder_close(&late);
+}
+END_TEST
+
+static unsigned wanted_connections, most_dials;
+
+/* Notes on the way how many dials there are while the session has no subflow. */
+static bool so_many_connections(void *arg)
+{
+    struct braid_stream_info info;
+
+    (void)arg;
+    braid_stream_get_info(app.stream, &info);
+    if (info.subflows == 0 && count_dials(paths[0]) > most_dials)
+        most_dials = count_dials(paths[0]);
+    return forwarders[0].count >= wanted_connections;
+}
+
+/* Waits until the first forwarder has seen so many connections in all. */
+static bool wait_forwarded(unsigned n)
+{
+    wanted_connections = n;
+    return run_until(w.base, so_many_connections, NULL, 10) && forwarders[0].count == n;
+}
+
+/* A path without any subflow is probed by one dial, and the others follow when it connects. */
+START_TEST(one_probe_then_all)
+{
+    ck_assert_int_eq(braid_path_set_subflows(paths[0], 4), 0);
+    app.to_send = 1 * MIB;
+    app_connect_paths(&w, &app, paths, 1);
+    ck_assert(wait_forwarded(4));
+    most_dials = 0;
+    for (unsigned i = 0; i < 4; i++)
+        forwarder_cut(&forwarders[0], i);
+    ck_assert(wait_forwarded(8));
+    ck_assert_uint_le(most_dials, 1);
+    ck_assert(wait_subflows(&app, 4, 5));
+}
+END_TEST
+
+/* The subflows from an address that is gone are lost at once, and no others. */
+START_TEST(subflows_go_with_their_source)
+{
+    struct braid_path *from[2] = {world_path(&w, w.address), world_path(&w, w.address)};
+    struct braid_session_path *session_path;
+    struct braid_path_use *use;
+    union braid_endpoint gone = {.family = AF_INET};
+    struct braid_stream_info info;
+
+    ck_assert_int_eq(braid_path_set_source(from[0], "127.0.0.2"), 0);
+    ck_assert_int_eq(braid_path_set_source(from[1], "127.0.0.3"), 0);
+    app_connect_paths(&w, &app, from, 2);
+    ck_assert(wait_subflows(&app, 2, 10));
+    ck_assert_int_eq(inet_pton(AF_INET, "127.0.0.3", &gone.in.sin_addr), 1);
+    LIST_FOREACH(use, &w.local->paths.list, link) {
+        LIST_FOREACH(session_path, &use->sessions, link)
+            braid_session_path_lose(session_path, &gone);
+    }
+    ck_assert(run_until(w.base, connected, &app, 5));
+    run_for(w.base, 0.1);
+    braid_stream_get_info(app.stream, &info);
+    ck_assert_uint_eq(info.subflows_lost, 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("paths");
+    TCase *tc = tcase_create("paths");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, each_path_has_its_source);
+    tcase_add_test(tc, an_interface_is_bound_to);
+    tcase_add_test(tc, sockets_have_the_paths_options);
+    tcase_add_test(tc, unknown_congestion_control_is_told_once);
+    tcase_add_test(tc, descriptions_are_checked);
+    tcase_add_test(tc, all_paths_join);
+    tcase_add_test(tc, silent_first_path_costs_nothing);
+    tcase_add_test(tc, new_sessions_leave_a_dead_path_alone);
+    tcase_add_test(tc, new_sessions_try_all_dead_paths);
+    tcase_add_test(tc, addresses_of_a_path_are_tried_in_turn);
+    tcase_add_test(tc, backup_is_left_alone_by_short_sessions);
+    tcase_add_test(tc, backup_waits_without_data);
+    tcase_add_test(tc, backup_follows_a_refusal_at_once);
+    tcase_add_test(tc, backup_follows_silence_soon);
+    tcase_add_test(tc, backup_takes_over);
+    tcase_add_test(tc, returning_path_is_used_again);
+    tcase_add_test(tc, one_probe_then_all);
+    tcase_add_test(tc, subflows_go_with_their_source);
+    suite_add_tcase(suite, tc);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
