@@ -94,19 +94,29 @@ size_t braid_pool_told(const struct braid_pool *pool)
     return atomic_load_explicit(&pool->told, memory_order_relaxed);
 }
 
+void braid_pool_trim(struct braid_pool *pool)
+{
+    if (pool->reserved == 0)
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct reserve *reserve = &pool->reserves[i];
+        struct braid_chunk *chunk;
+
+        while ((chunk = reserve->head) != NULL) {
+            reserve->head = chunk->next;
+            free(chunk);
+        }
+        reserve->count = 0;
+    }
+    pool->reserved = 0;
+    tell_budget(pool, true);
+}
+
 void braid_pool_free(struct braid_pool *pool)
 {
     if (pool == NULL)
         return;
-    for (int i = 0; i < 2; i++) {
-        struct braid_chunk *chunk;
-
-        while ((chunk = pool->reserves[i].head) != NULL) {
-            pool->reserves[i].head = chunk->next;
-            free(chunk);
-        }
-    }
-    pool->reserved = 0;
+    braid_pool_trim(pool);
     tell_budget(pool, true);
     free(pool);
 }

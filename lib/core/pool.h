@@ -50,6 +50,9 @@ enum braid_pressure braid_pool_pressure(const struct braid_pool *pool);
 /* What the pool has told its budget that it holds; any thread may ask. */
 size_t braid_pool_told(const struct braid_pool *pool);
 
+/* Gives what is kept in reserve back to the system. */
+void braid_pool_trim(struct braid_pool *pool);
+
 /* Bytes handed out and kept in reserve. */
 size_t braid_pool_bytes(const struct braid_pool *pool);
 

@@ -71,10 +71,23 @@ void braid_relief_clear(struct braid_relief *relief)
     event_del(&relief->event);
 }
 
+/* Memory in reserve is of no use to others; what other contexts have may be all that is missing. */
+static void spare(struct braid_context *context)
+{
+    bool is_short = braid_pool_pressure(context->pool) >= BRAID_PRESSURE_SHORT;
+
+    if (is_short)
+        braid_pool_trim(context->pool);
+    if (is_short && !context->relief.short_told)
+        braid_group_poke(context);
+    context->relief.short_told = is_short;
+}
+
 void braid_relief_check(struct braid_context *context)
 {
     static const struct timeval soon = {.tv_sec = 0};
 
+    spare(context);
     if (!is_over(context) || event_pending(&context->relief.event, EV_TIMEOUT, NULL))
         return;
     event_add(&context->relief.event, &soon);

@@ -160,6 +160,48 @@ START_TEST(applications_wait_when_memory_is_short)
 }
 END_TEST
 
+/* Fills the reserve of a context: chunks that were in use at the same time. */
+static void fill_reserve(struct braid_context *context)
+{
+    struct braid_chunk *chunks[32];
+
+    for (int i = 0; i < 32; i++)
+        ck_assert_ptr_nonnull(chunks[i] = braid_chunk_new(context->pool, 1));
+    for (int i = 0; i < 32; i++)
+        braid_chunk_unref(chunks[i]);
+    ck_assert_uint_ge(braid_context_get_memory(context), 32 * 64 * KIB);
+}
+
+static struct braid_context *members[2];
+
+static bool nothing_in_reserve(void *arg)
+{
+    (void)arg;
+    return braid_context_get_memory(members[0]) + braid_context_get_memory(members[1]) == 0;
+}
+
+/* What is kept in reserve, by whomever, does not stand in the way of sessions for ever. */
+START_TEST(reserves_are_given_back)
+{
+    struct braid_group *group = braid_group_new();
+
+    ck_assert_ptr_nonnull(group);
+    for (int i = 0; i < 2; i++) {
+        members[i] = braid_context_new(w.base, group);
+        ck_assert_ptr_nonnull(members[i]);
+        fill_reserve(members[i]);
+    }
+    braid_group_set_max_memory(group, 2 * MIB);
+    ck_assert(braid_group_is_short(group));
+    braid_relief_check(members[0]);
+    ck_assert(run_until(w.base, nothing_in_reserve, NULL, 5));
+    ck_assert(!braid_group_is_short(group));
+    for (int i = 0; i < 2; i++)
+        braid_context_free(members[i]);
+    braid_group_free(group);
+}
+END_TEST
+
 START_TEST(largest_session_goes)
 {
     struct app *large, *small;
@@ -198,6 +240,7 @@ int main(void)
     tcase_add_loop_test(tc, windows_are_small_when_memory_is_tight, 0, 2);
     tcase_add_test(tc, no_new_sessions_when_memory_is_short);
     tcase_add_test(tc, applications_wait_when_memory_is_short);
+    tcase_add_test(tc, reserves_are_given_back);
     tcase_add_test(tc, largest_session_goes);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
