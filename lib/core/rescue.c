@@ -106,6 +106,11 @@ static enum quiet quietness(const struct braid_subflow *subflow, uint64_t now)
     return by_tcp > by_peer ? by_tcp : by_peer;
 }
 
+bool braid_rescue_is_quiet(const struct braid_subflow *subflow, uint64_t now)
+{
+    return quietness(subflow, now) != LIVELY;
+}
+
 static bool has_lively_other(const struct braid_subflow *subflow, uint64_t now)
 {
     for (const struct braid_subflow *s = subflow->session->subflows; s != NULL; s = s->next) {
@@ -223,6 +228,18 @@ bool braid_rescue_late(struct braid_session *session, const struct braid_subflow
 
 /* ---- the watch ---- */
 
+/* It gets no new data; what was acknowledged on it may be lost, and is said again. */
+static void suspect(struct braid_subflow *subflow, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+
+    subflow->state = BRAID_SUBFLOW_SUSPECT;
+    subflow->suspected_at = now;
+    braid_session_forget_told(session);
+    if (session->received_max > 0 || session->final != BRAID_NEVER)
+        braid_session_owe_ack(session, true, now);
+}
+
 /* Moves a silent subflow on: PING, SUSPECT, STALE, lost. */
 static void judge(struct braid_subflow *subflow, uint64_t now)
 {
@@ -240,20 +257,34 @@ static void judge(struct braid_subflow *subflow, uint64_t now)
     if (subflow->ping_at == 0 && !subflow->want_ping) {
         subflow->want_ping = true;
     }
-    if (!has_lively_other(subflow, now))
+    if (!has_lively_other(subflow, now)) {
+        if (braid_session_subflows_wanted(subflow->session) < subflow->session->allowed)
+            braid_session_grow(subflow->session); /* which may find one */
         return;
+    }
     if (subflow->state == BRAID_SUBFLOW_ACTIVE) {
-        subflow->state = BRAID_SUBFLOW_SUSPECT;
-        subflow->suspected_at = now;
-        braid_session_forget_told(subflow->session);
-        if (subflow->session->received_max > 0 || subflow->session->final != BRAID_NEVER)
-            braid_session_owe_ack(subflow->session, true, now);
+        suspect(subflow, now);
         if (rescue_front(subflow, HEAD_BYTES) != 0)
             return; /* only an early start is lost: STALE or the end will try again */
     }
     if (quiet == SILENT && subflow->state == BRAID_SUBFLOW_SUSPECT &&
         braid_rescue_all(subflow) == 0)
         subflow->state = BRAID_SUBFLOW_STALE;
+}
+
+void braid_subflow_cut(struct braid_subflow *subflow, uint64_t now)
+{
+    if (subflow->session->state != BRAID_SESSION_OPEN || subflow->state == BRAID_SUBFLOW_HELLO ||
+        subflow->state == BRAID_SUBFLOW_ENDING)
+        return;
+    if (subflow->state == BRAID_SUBFLOW_ACTIVE && has_lively_other(subflow, now)) {
+        suspect(subflow, now);
+        subflow->suspected_at = 0; /* whenever it recovers: there was no doubt */
+    }
+    if (subflow->state == BRAID_SUBFLOW_SUSPECT && braid_rescue_all(subflow) == 0)
+        subflow->state = BRAID_SUBFLOW_STALE;
+    if (subflow->ping_at == 0)
+        subflow->want_ping = true; /* which tells when it is back, as nothing else is sent on it */
 }
 
 static uint64_t min64(uint64_t a, uint64_t b)
@@ -314,6 +345,7 @@ void braid_rescue_watch(struct braid_session *session, uint64_t now)
         if (session->state == BRAID_SESSION_OVER)
             return;
     }
+    braid_session_check_closed(session, now);
     for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
         at = min64(at, next_look(s, now));
     session->deadlines.at[BRAID_TIMER_WATCH] = at;

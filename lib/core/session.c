@@ -7,6 +7,7 @@
 #define JOIN_AGE 1000000u     /* microseconds; so does one that lives longer */
 #define OPEN_TIMEOUT 5000000u /* for the first answer of the peer */
 #define END_TIMEOUT 2000000u  /* for CLOSE or RESET to be written */
+#define CLOSE_LOOK 50000u     /* for it to be found silent */
 #define ASKED_MAX 3u          /* doublings of the time between two questions for the limit */
 #define BACKLOG_MAX 262144u   /* committed and never sent; more waits with the application */
 #define POOL_SHARE 5u         /* of the pool's cap, that one direction may hold */
@@ -27,6 +28,7 @@ struct braid_session *braid_session_new(struct braid_pool *pool,
     session->scheduler = config->mode == BRAID_MODE_REDUNDANT ? &braid_scheduler_redundant
                                                               : &braid_scheduler_aggregate;
     session->random = config->seed | 1;
+    session->allowed = config->subflows;
     session->limit = BRAID_INITIAL_LIMIT;
     session->final = BRAID_NEVER;
     /* A window is a promise: no session may promise more than its share of what there is. */
@@ -90,12 +92,12 @@ unsigned braid_session_subflows_wanted(const struct braid_session *session)
         return session->established && session->subflow_count == 0 ? 1 : 0;
     if (session->state != BRAID_SESSION_OPEN)
         return 0;
-    if (session->grown || session->config.first > session->config.subflows)
-        return session->config.subflows;
+    if (session->grown || session->config.first > session->allowed)
+        return session->allowed;
     return session->config.first;
 }
 
-static void grow(struct braid_session *session)
+void braid_session_grow(struct braid_session *session)
 {
     if (session->grown || session->config.role != BRAID_LOCAL ||
         session->state != BRAID_SESSION_OPEN)
@@ -108,7 +110,7 @@ static void grow(struct braid_session *session)
 void braid_session_check_growth(struct braid_session *session)
 {
     if (session->sendbuf.end + session->recvbuf.next > FIRST_FLIGHT)
-        grow(session);
+        braid_session_grow(session);
 }
 
 /* ---- the end ---- */
@@ -145,8 +147,20 @@ void braid_session_check_finished(struct braid_session *session, uint64_t now)
         return;
     }
     braid_timer_set(&session->deadlines, BRAID_TIMER_END, now + END_TIMEOUT);
+    braid_timer_set(&session->deadlines, BRAID_TIMER_WATCH, now + CLOSE_LOOK);
     for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
         s->want_close = true;
+}
+
+void braid_session_check_closed(struct braid_session *session, uint64_t now)
+{
+    if (session->state != BRAID_SESSION_CLOSING || !session->close_sent)
+        return;
+    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (braid_subflow_is_well(s) && !(s->blocked && braid_rescue_is_quiet(s, now)))
+            return;
+    }
+    braid_session_end(session, BRAID_OK);
 }
 
 void braid_session_check_eof(struct braid_session *session)
@@ -296,7 +310,11 @@ void braid_session_on_time(struct braid_session *session, uint64_t now)
         braid_rescue_watch(session, now);
     (void)braid_timer_due(d, BRAID_TIMER_PACE, now); /* whoever called will ask for a sender */
     if (braid_timer_due(d, BRAID_TIMER_JOIN, now))
-        grow(session);
+        braid_session_grow(session);
+    if (braid_timer_due(d, BRAID_TIMER_LIMIT, now)) {
+        session->allowed = session->config.subflows;
+        braid_session_act(session, BRAID_ACTION_DIAL);
+    }
     (void)braid_timer_due(d, BRAID_TIMER_MEMORY, now); /* to look for actions is all it wants */
     if (braid_timer_due(d, BRAID_TIMER_BLOCKED, now))
         ask_for_limit(session);

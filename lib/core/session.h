@@ -157,6 +157,13 @@ int braid_subflow_feed(struct braid_subflow *subflow, struct braid_chunk *chunk,
  */
 void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now);
 
+/*
+ * The driver knows that nothing gets through on it for now: its link or route is gone. Where there
+ * is another that works, what it had not delivered is sent there at once, and it is used again once
+ * something of it was delivered.
+ */
+void braid_subflow_cut(struct braid_subflow *subflow, uint64_t now);
+
 /* Whether it may be given data: false while it is silent, or late with an answer. */
 bool braid_subflow_is_well(const struct braid_subflow *subflow);
 
@@ -276,6 +283,7 @@ struct braid_subflow_stats {
     uint64_t bytes_resent;   /* of bytes_sent: what had been sent before */
     uint64_t rtt;            /* microseconds, 0: unknown */
     uint64_t rate;           /* bytes a second, 0: unknown */
+    uint64_t moved;          /* grows whenever anything is known to have arrived, either way */
 };
 
 struct braid_session_stats {

@@ -112,6 +112,8 @@ struct braid_session {
     uint64_t peer_instance;      /* LOCAL; 0: unknown */
     bool established;
     bool grown; /* LOCAL: moved more than a first flight, or grew old: wants all its subflows */
+    unsigned allowed;  /* LOCAL: so many the peer takes, as far as it has said */
+    unsigned refusals; /* for having too many, in a row */
 
     /* out */
     struct braid_sendbuf sendbuf;
@@ -146,6 +148,7 @@ struct braid_session {
     bool answered;    /* it was decided (REMOTE) or came (LOCAL) */
     int result;
     struct braid_subflow *result_on;
+    bool close_sent;      /* CLOSING: on one subflow at least */
     unsigned resets_left; /* ABORTING: on how many subflows RESET still goes */
     int reset_code;
 
@@ -163,7 +166,13 @@ void braid_session_end(struct braid_session *session, int error);
 /* Goes on to CLOSING when both halves are finished and acknowledged. */
 void braid_session_check_finished(struct braid_session *session, uint64_t now);
 
-/* Wants all the subflows from now on, once the session has moved more than a first flight. */
+/* CLOSING: ends when CLOSE went out on every subflow that may still take it. */
+void braid_session_check_closed(struct braid_session *session, uint64_t now);
+
+/* LOCAL: wants all its subflows from now on. */
+void braid_session_grow(struct braid_session *session);
+
+/* The same, once the session has moved more than a first flight. */
 void braid_session_check_growth(struct braid_session *session);
 
 /* Tells the application what it can read, and of the end once it has read everything. */
@@ -234,6 +243,9 @@ bool braid_rescue_late(struct braid_session *session, const struct braid_subflow
 
 /* Sees to it that somebody looks in time at a subflow that is new. */
 void braid_rescue_welcome(struct braid_session *session, uint64_t now);
+
+/* Whether something on it waits for longer than usual for a sign of its arrival. */
+bool braid_rescue_is_quiet(const struct braid_subflow *subflow, uint64_t now);
 
 /* Looks at the silence of every subflow; arms the timer for the next look. */
 void braid_rescue_watch(struct braid_session *session, uint64_t now);

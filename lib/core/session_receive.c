@@ -7,6 +7,10 @@
 #define ACK_DELAY 10000u /* microseconds */
 #define ACK_BYTES 65536u /* at least this much before an ACK of its own */
 
+/* Until more subflows are tried again than the peer would take: 2 s, and 256 s at the most. */
+#define LIMIT_FIRST 2000000u
+#define LIMIT_DOUBLINGS 7u
+
 /* ---- acknowledgements of what we sent ---- */
 
 static struct braid_subflow *find_subflow(const struct braid_session *session, uint16_t index)
@@ -256,6 +260,19 @@ static int on_pong(struct braid_subflow *subflow, const struct braid_parsed *par
 
 /* ---- HELLO from the remote endpoint ---- */
 
+/*
+ * The remote endpoint has as many as it takes. It may count some that are dead, so more are tried
+ * again, at growing intervals.
+ */
+static void do_with_fewer(struct braid_session *session, uint64_t now)
+{
+    session->allowed = session->subflow_count - 1;
+    braid_timer_set(&session->deadlines, BRAID_TIMER_LIMIT,
+                    now + ((uint64_t)LIMIT_FIRST << session->refusals));
+    if (session->refusals < LIMIT_DOUBLINGS)
+        session->refusals++;
+}
+
 /* The remote endpoint does not take this subflow. */
 static void refused(struct braid_subflow *subflow, const struct braid_hello *hello, uint64_t now)
 {
@@ -282,7 +299,7 @@ static void refused(struct braid_subflow *subflow, const struct braid_hello *hel
         return;
     }
     if (status == BRAID_ERR_LIMIT && session->subflow_count > 1)
-        session->config.subflows = session->subflow_count - 1;
+        do_with_fewer(session, now);
     braid_subflow_fail(subflow, status, now);
 }
 
@@ -306,6 +323,7 @@ static int on_hello(struct braid_subflow *subflow, const struct braid_parsed *pa
         braid_session_end(session, BRAID_ERR_INSTANCE);
         return 0;
     }
+    session->refusals = 0;
     subflow->state = BRAID_SUBFLOW_ACTIVE;
     braid_subflow_progress(subflow, now);
     if (!session->established) {

@@ -560,12 +560,13 @@ static void written_reset(struct braid_session *session, struct braid_subflow *s
         braid_session_end(session, BRAID_ERR_RESET);
 }
 
-static void written_close(struct braid_session *session, struct braid_subflow *subflow)
+static void written_close(struct braid_session *session, struct braid_subflow *subflow,
+                          uint64_t now)
 {
     subflow->want_close = false;
+    session->close_sent = true;
     braid_subflow_end(subflow, BRAID_OK);
-    if (session->subflow_count == 0)
-        braid_session_end(session, BRAID_OK);
+    braid_session_check_closed(session, now);
 }
 
 static void written_control(struct braid_subflow *subflow, uint8_t type, uint64_t now)
@@ -602,7 +603,7 @@ static void written_control(struct braid_subflow *subflow, uint8_t type, uint64_
         written_reset(session, subflow);
         break;
     case BRAID_FRAME_CLOSE:
-        written_close(session, subflow);
+        written_close(session, subflow, now);
         break;
     case BRAID_FRAME_PAD:
     case BRAID_FRAME_DATA:

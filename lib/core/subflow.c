@@ -72,9 +72,26 @@ static int check_join(const struct braid_session *session, const struct braid_he
         return BRAID_ERR_FINISHED;
     if (!braid_ranges_gap(&session->indices, hello->subflow, (uint64_t)hello->subflow + 1, &unused))
         return BRAID_ERR_PROTOCOL;
-    if (session->subflow_count >= session->config.max_subflows)
-        return BRAID_ERR_LIMIT;
     return BRAID_OK;
+}
+
+/*
+ * Whether there is room for one more. Who joins misses subflows, so of those that there are one may
+ * be dead: one that is silent has to go, and the others are asked, for the next one that tries.
+ */
+static bool make_room(struct braid_session *session, uint64_t now)
+{
+    if (session->subflow_count < session->config.max_subflows)
+        return true;
+    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (braid_subflow_is_well(s) && !braid_rescue_is_quiet(s, now))
+            continue;
+        braid_subflow_fail(s, BRAID_ERR_SILENT, now);
+        return session->state == BRAID_SESSION_OPEN;
+    }
+    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
+        s->want_ping = s->ping_at == 0;
+    return false;
 }
 
 struct braid_subflow *braid_subflow_join(struct braid_session *session,
@@ -85,6 +102,8 @@ struct braid_subflow *braid_subflow_join(struct braid_session *session,
     struct braid_subflow *subflow;
 
     *error = check_join(session, hello);
+    if (*error == BRAID_OK && !make_room(session, now))
+        *error = BRAID_ERR_LIMIT;
     if (*error != BRAID_OK)
         return NULL;
     if (braid_session_on_ack(session, &ack, now) != 0) {
@@ -413,6 +432,7 @@ void braid_subflow_get_stats(const struct braid_subflow *subflow, struct braid_s
     stats->bytes_received = subflow->received;
     stats->bytes_resent = subflow->resent;
     stats->rtt = subflow->estimator.rtt;
+    stats->moved = subflow->received + subflow->confirmed + subflow->estimator.delivered;
     stats->rate =
         subflow->estimator.rate != 0 ? subflow->estimator.rate : subflow->estimator.window_rate;
 }

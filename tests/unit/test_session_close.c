@@ -245,6 +245,36 @@ START_TEST(test_close_is_not_waited_for)
 }
 END_TEST
 
+/* Nor is a subflow that is silent, beside one that CLOSE went out on. */
+START_TEST(test_close_is_not_waited_for_on_a_dead_path)
+{
+    single_local(&s, 2);
+    single_write(&s, 100);
+    braid_subflow_set_room(s.flow[0].subflow, 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "DATA 0+100");
+    braid_session_shutdown(s.session, s.now);
+    braid_subflow_set_blocked(s.flow[1].subflow, true);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "FIN 100");
+    /* All of it has arrived in the end, but of subflow 1 nothing is heard. */
+    feed_fin(&s, 0, 0);
+    feed_ack(&s, 0, 101, 262144, 0, NULL);
+    single_send(&s);
+    ck_assert_str_eq(single_acted(&s), "EOF CLOSE_SUBFLOW 0:0");
+    single_sleep(&s, 50000);
+    ck_assert_str_eq(single_acted(&s), ""); /* it may only be slow */
+    while (!s.closed) {
+        ck_assert_uint_lt(s.now, SINGLE_START + 500000);
+        s.now = braid_session_deadline(s.session);
+        single_sleep(&s, 0);
+        single_acted(&s);
+    }
+    ck_assert_int_eq(s.error, BRAID_OK);
+    single_free(&s);
+}
+END_TEST
+
 /* ---- reset ---- */
 
 START_TEST(test_reset_goes_out_twice)
@@ -520,6 +550,7 @@ int main(void)
         {test_closed_after_the_last_byte, 0},
         {test_reset_of_what_is_not_read, 0},
         {test_close_is_not_waited_for, 0},
+        {test_close_is_not_waited_for_on_a_dead_path, 0},
         {test_reset_goes_out_twice, 0},
         {test_reset_from_the_peer, 5},
         {test_nothing_behind_the_end, 0},

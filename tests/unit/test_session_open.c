@@ -218,6 +218,89 @@ START_TEST(test_refusal_overtakes)
 }
 END_TEST
 
+/* Time passes, and subflow 0 is kept alive. */
+static void live_on(uint64_t microseconds)
+{
+    uint64_t end = s.now + microseconds;
+
+    while (s.now < end) {
+        uint64_t left = end - s.now;
+
+        single_sleep(&s, left < 5000000 ? left : 5000000);
+        single_send(&s);
+        single_said(&s, 0);
+        ck_assert_int_eq(feed_pong(&s, 0, s.flow[0].ping, 0), 0);
+    }
+}
+
+/*
+ * What the remote endpoint will not take may be due to subflows that it does not know to be dead:
+ * it is tried again, later and later.
+ */
+START_TEST(test_limit_is_tried_again)
+{
+    uint64_t wait = 2000000;
+
+    single_local(&s, 2);
+    single_lose(&s, 1);
+    single_acted(&s);
+    for (int i = 0; i < 10; i++) {
+        ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 2);
+        ck_assert_int_eq(single_add(&s, 1), 0);
+        single_send(&s);
+        ck_assert_int_eq(feed_hello(&s, 1, BRAID_ERR_LIMIT, 0, 0, SINGLE_INSTANCE), 0);
+        ck_assert_str_eq(single_acted(&s), "DIAL CLOSE_SUBFLOW 1:5");
+        ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 1);
+        live_on(wait - 1);
+        ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 1);
+        ck_assert_str_eq(single_acted(&s), "");
+        single_sleep(&s, 1);
+        ck_assert_str_eq(single_acted(&s), "DIAL");
+        wait = wait < 256000000 ? 2 * wait : wait;
+    }
+    /* Let in once, it starts with the shortest wait again. */
+    ck_assert_int_eq(single_add(&s, 1), 0);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 0, 262144, SINGLE_INSTANCE), 0);
+    single_lose(&s, 1);
+    ck_assert_int_eq(single_add(&s, 1), 0);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 1, BRAID_ERR_LIMIT, 0, 0, SINGLE_INSTANCE), 0);
+    single_acted(&s);
+    single_sleep(&s, 2000000);
+    ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 2);
+    single_free(&s);
+}
+END_TEST
+
+/* With as many as there may be, one that is silent has to go for one that is there. */
+START_TEST(test_join_replaces_a_silent_one)
+{
+    struct braid_hello hello = {
+        .max_version = 1, .session = PAIR_ID, .token = "0123456789abcde", .limit = 262144};
+
+    single_remote(&s, 4);
+    hello.subflow = 4;
+    ck_assert_int_eq(single_join(&s, 4, &hello), BRAID_ERR_LIMIT);
+    /* None was silent; now they are all asked, and the one that died is found. */
+    single_send(&s);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_str_eq(single_said(&s, i), "PING");
+    for (unsigned i = 1; i < 4; i++)
+        ck_assert_int_eq(feed_pong(&s, i, s.flow[i].ping, 0), 0);
+    hello.subflow = 5;
+    ck_assert_int_eq(single_join(&s, 4, &hello), BRAID_ERR_LIMIT); /* too soon to tell */
+    single_sleep(&s, 260000);
+    single_acted(&s);
+    hello.subflow = 6;
+    ck_assert_int_eq(single_join(&s, 4, &hello), BRAID_OK);
+    ck_assert_str_eq(single_acted(&s), "CLOSE_SUBFLOW 0:12");
+    hello.subflow = 7;
+    ck_assert_int_eq(single_join(&s, 0, &hello), BRAID_ERR_LIMIT);
+    single_free(&s);
+}
+END_TEST
+
 /* The remote endpoint was restarted: another instance answers. */
 START_TEST(test_instance)
 {
@@ -380,6 +463,8 @@ int main(void)
         {test_join_when_over, 0},
         {test_refusals, 6},
         {test_refusal_overtakes, 0},
+        {test_limit_is_tried_again, 0},
+        {test_join_replaces_a_silent_one, 0},
         {test_instance, 0},
         {test_wrong_answers, 9},
         {test_second_hello, 0},

@@ -303,6 +303,46 @@ START_TEST(test_arrives_after_all)
 }
 END_TEST
 
+/* The driver knows that the link is gone: what was on it goes elsewhere at once. */
+START_TEST(test_cut)
+{
+    uint64_t since;
+
+    single_local(&s, 2);
+    single_write(&s, 9000);
+    send_on(0, 1u << 20);
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+6250 DATA 6250+2750");
+    braid_subflow_cut(s.flow[0].subflow, s.now);
+    ck_assert_str_eq(state(0), "stale");
+    all_room();
+    single_write(&s, 50);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "AGAIN 0+6250 AGAIN 6250+2750 DATA 9000+50");
+    ck_assert_str_eq(single_said(&s, 0), "PING");
+    /* Where the other one is gone too, there is nothing better than to wait. */
+    braid_subflow_cut(s.flow[1].subflow, s.now);
+    ck_assert_str_eq(state(1), "active");
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "PING");
+    /* It is back before long; that was no reason to be more patient with silence from now on. */
+    single_sleep(&s, 1000);
+    ck_assert_int_eq(feed_pong(&s, 1, s.flow[1].ping, 0), 0);
+    ck_assert_int_eq(feed_pong(&s, 0, s.flow[0].ping, 0), 0);
+    ck_assert_str_eq(state(0), "active");
+    ck_assert_int_eq(feed_ack(&s, 0, 9050, 262144, 2, (uint64_t[]){0, 9000, 1, 9050}), 0);
+    single_write(&s, 100);
+    send_on(0, 1u << 20);
+    ck_assert_str_eq(single_said(&s, 0), "DATA 9050+100");
+    since = s.now;
+    while (strcmp(state(0), "suspect") != 0) {
+        ck_assert_uint_lt(s.now, since + 400000);
+        s.now = braid_session_deadline(s.session);
+        single_sleep(&s, 0);
+    }
+    single_free(&s);
+}
+END_TEST
+
 /* All silent at once: no path's fault. They are asked, and nothing is sent twice. */
 START_TEST(test_all_silent)
 {
@@ -324,6 +364,37 @@ START_TEST(test_all_silent)
     ck_assert_uint_eq(stats.bytes_resent, 0);
     ck_assert_ptr_nonnull(strstr(single_said(&s, 0), "PING"));
     ck_assert_ptr_nonnull(strstr(single_said(&s, 1), "PING"));
+    single_free(&s);
+}
+END_TEST
+
+/* The only one, of a session that has not needed more, is silent: now it needs the others. */
+START_TEST(test_silent_alone)
+{
+    single_init(&s, BRAID_LOCAL);
+    s.config.subflows = 2;
+    s.config.first = 1;
+    single_open(&s);
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, SINGLE_INSTANCE), 0);
+    single_write(&s, 100);
+    single_send(&s);
+    single_acted(&s);
+    ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 1);
+    single_sleep(&s, 250000);
+    single_sleep(&s, 62500);
+    ck_assert_str_eq(single_acted(&s), "DIAL");
+    ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 2);
+    ck_assert_str_eq(state(0), "active"); /* it may be the peer's fault */
+    ck_assert_int_eq(single_add(&s, 1), 0);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 0, 262144, SINGLE_INSTANCE), 0);
+    single_sleep(&s, 62500);
+    ck_assert_str_eq(state(0), "suspect");
+    all_room();
+    single_send(&s);
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 1), "AGAIN 0+100"));
     single_free(&s);
 }
 END_TEST
@@ -508,7 +579,9 @@ int main(void)
         {test_no_grace, 0},
         {test_silence, 3},
         {test_arrives_after_all, 0},
+        {test_cut, 0},
         {test_all_silent, 0},
+        {test_silent_alone, 0},
         {test_silent_for_good, 0},
         {test_keep_alive, 0},
         {test_blocked_does_not_spin, 0},
