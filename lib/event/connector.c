@@ -20,7 +20,8 @@
 #define LIVED (2 * BRAID_SECOND)              /* long enough to begin with the back-off anew */
 #define BACKUP_TIME (300 * BRAID_MILLISECOND) /* for other paths to connect */
 #define CUT_TIME (500 * BRAID_MILLISECOND)
-#define STUCK_TIME (100 * BRAID_MILLISECOND) /* a dial's age from when on a fresh SYN is sooner */
+#define STUCK_MIN (100 * BRAID_MILLISECOND)
+#define SYN_AGAIN (1 * BRAID_SECOND) /* after so long the kernel sends its first SYN again */
 #define MEASURE_TIME (250 * BRAID_MILLISECOND)
 
 struct braid_slot {
@@ -31,7 +32,9 @@ struct braid_slot {
     union braid_endpoint reached; /* by the latest dial */
     uint64_t since;               /* of the dial or the subflow */
     uint64_t measured;
-    bool unwell; /* the path knows that the subflow is silent */
+    uint64_t moved; /* bytes that had come or got through then */
+    bool unwell;    /* the path knows that the subflow is silent */
+    bool doubtful;  /* the way was gone meanwhile, or the machine asleep */
 };
 
 struct braid_connector {
@@ -130,6 +133,15 @@ static void let_go(struct braid_slot *slot, bool failed, uint64_t now)
     slot->unwell = false;
 }
 
+static void give_up(struct braid_slot *slot, uint64_t now)
+{
+    if (slot->dial == NULL)
+        return;
+    braid_dial_cancel(slot->dial);
+    slot->dial = NULL;
+    braid_path_state_release(state_of(slot->session_path), now);
+}
+
 void braid_connector_free(struct braid_connector *connector)
 {
     uint64_t now = braid_clock();
@@ -142,7 +154,7 @@ void braid_connector_free(struct braid_connector *connector)
         for (unsigned k = 0; k < session_path->count; k++) {
             struct braid_slot *slot = &session_path->slots[k];
 
-            braid_dial_cancel(slot->dial);
+            give_up(slot, now);
             if (slot->subflow == NULL)
                 continue;
             slot->subflow->slot = NULL;
@@ -191,6 +203,14 @@ void braid_connector_lost(struct braid_slot *slot, bool failed)
     back_off(session_path, now); /* nothing the first time */
 }
 
+/* The path works again: those who wait for it are told. */
+static void tell_returned(struct braid_path_use *use)
+{
+    braid_log(use->context, BRAID_LOG_NOTICE, BRAID_LOG_PATH, "path %s is up again",
+              use->path->name);
+    braid_path_use_returned(use);
+}
+
 void braid_connector_watch(struct braid_slot *slot)
 {
     bool unwell = !braid_subflow_is_well(slot->subflow->subflow);
@@ -198,18 +218,24 @@ void braid_connector_watch(struct braid_slot *slot)
     if (unwell == slot->unwell)
         return;
     slot->unwell = unwell;
-    braid_path_state_silent(state_of(slot->session_path), unwell, braid_clock());
+    if (braid_path_state_silent(state_of(slot->session_path), unwell, braid_clock()))
+        tell_returned(slot->session_path->use);
 }
 
 void braid_connector_measured(struct braid_slot *slot, uint64_t now)
 {
     struct braid_subflow_stats stats;
+    uint64_t since = slot->measured;
 
-    if (now - slot->measured < MEASURE_TIME)
+    if (now - since < MEASURE_TIME)
         return;
     slot->measured = now;
     braid_subflow_get_stats(slot->subflow->subflow, &stats);
-    braid_path_state_measured(state_of(slot->session_path), stats.rtt, stats.rate);
+    if (stats.moved == slot->moved)
+        since = 0;
+    slot->moved = stats.moved;
+    if (braid_path_state_measured(state_of(slot->session_path), stats.rtt, stats.rate, since, now))
+        tell_returned(slot->session_path->use);
 }
 
 /* ---- dialling ---- */
@@ -219,9 +245,15 @@ static void on_failure(struct braid_slot *slot, int error, int number, uint64_t 
     struct braid_session_path *session_path = slot->session_path;
     struct braid_session_io *io = session_path->connector->io;
     struct braid_path *path = session_path->use->path;
+    const struct braid_path_failure failure = {
+        .remote = slot->remote,
+        .remotes = path->remote_count,
+        .error = error,
+        .began = slot->since,
+    };
 
     session_path->failed = true;
-    if (braid_path_state_failed(&path->state, slot->remote, path->remote_count, error, now))
+    if (braid_path_state_failed(&path->state, &failure, now))
         braid_log(io->context, BRAID_LOG_NOTICE, BRAID_LOG_DIAL,
                   "session %016llx: path %s: cannot connect to %s: %s",
                   (unsigned long long)braid_session_id(io->session), path->name,
@@ -244,16 +276,15 @@ static void note_connected(struct braid_slot *slot, int fd, uint64_t now)
     struct braid_path_view view = braid_path_state_view(&use->path->state);
     struct braid_sample sample = {.rtt = 0};
 
-    slot->since = now;
+    slot->since = slot->measured = now;
+    slot->moved = 0;
+    slot->doubtful = false;
     session_path->failed = false;
     use->far = slot->reached;
     if (view.rtt == 0 || view.health != BRAID_PATH_UP)
         (void)braid_sockopt_sample(fd, &sample);
-    if (!braid_path_state_connected(&use->path->state, sample.rtt, now))
-        return;
-    braid_log(use->context, BRAID_LOG_NOTICE, BRAID_LOG_PATH, "path %s is up again",
-              use->path->name);
-    braid_path_use_returned(use);
+    if (braid_path_state_connected(&use->path->state, sample.rtt, now))
+        tell_returned(use);
 }
 
 /* What goes another way than the path's latest subflow is not needed any more. */
@@ -323,12 +354,6 @@ static void dial(struct braid_slot *slot, uint64_t now)
         on_failure(slot, BRAID_ERR_MEMORY, 0, now);
 }
 
-static void give_up(struct braid_slot *slot)
-{
-    braid_dial_cancel(slot->dial);
-    slot->dial = NULL;
-}
-
 /* ---- what is wanted ---- */
 
 static unsigned count_subflows(const struct braid_session_path *session_path)
@@ -338,6 +363,16 @@ static unsigned count_subflows(const struct braid_session_path *session_path)
     for (unsigned i = 0; i < session_path->count; i++)
         n += session_path->slots[i].subflow != NULL ? 1 : 0;
     return n;
+}
+
+/* Whether any of its subflows can be counted on. */
+static bool works(const struct braid_session_path *session_path)
+{
+    for (unsigned i = 0; i < session_path->count; i++) {
+        if (session_path->slots[i].subflow != NULL && !session_path->slots[i].unwell)
+            return !is_down(session_path);
+    }
+    return false;
 }
 
 static unsigned count_dials(const struct braid_session_path *session_path)
@@ -359,9 +394,10 @@ static bool backups_are_due(const struct braid_connector *connector, uint64_t no
 
         if (session_path->use->path->backup)
             continue;
-        if (count_subflows(session_path) > 0)
+        if (works(session_path))
             return false;
-        hopeless = hopeless && (session_path->failed || is_down(session_path));
+        hopeless = hopeless && (session_path->failed || is_down(session_path) ||
+                                count_subflows(session_path) > 0); /* which are silent */
     }
     return hopeless || now - connector->started >= BACKUP_TIME;
 }
@@ -411,7 +447,7 @@ static void settle(struct braid_session_path *session_path, unsigned n, uint64_t
 
     for (unsigned i = session_path->count; i-- > 0 && dials > 0 && live + dials > n;) {
         if (session_path->slots[i].dial != NULL) {
-            give_up(&session_path->slots[i]);
+            give_up(&session_path->slots[i], now);
             dials--;
         }
     }
@@ -470,33 +506,67 @@ uint64_t braid_connector_deadline(const struct braid_connector *connector, uint6
 
 /* ---- for all that use a path ---- */
 
-bool braid_session_path_hurry(struct braid_session_path *session_path, uint64_t due)
+/* The subflow goes on until another one has taken its place. */
+static void set_aside(struct braid_slot *slot, uint64_t now)
+{
+    slot->subflow->slot = NULL;
+    slot->subflow->outdated = slot->session_path;
+    let_go(slot, false, now);
+}
+
+/* A dial's age from when on a fresh one is expected to connect sooner. */
+static uint64_t stuck_time(const struct braid_session_path *session_path)
+{
+    uint64_t rtt = braid_path_state_view(state_of(session_path)).rtt;
+
+    if (rtt == 0 || 2 * rtt > SYN_AGAIN)
+        return SYN_AGAIN;
+    return 2 * rtt > STUCK_MIN ? 2 * rtt : STUCK_MIN;
+}
+
+bool braid_session_path_hurry(struct braid_session_path *session_path, uint64_t now, uint64_t due)
 {
     struct braid_connector *connector = session_path->connector;
     unsigned wanted = braid_session_subflows_wanted(connector->io->session);
+    uint64_t stuck = stuck_time(session_path);
 
     session_path->backoff = 0;
     session_path->due = due;
     for (unsigned i = 0; i < session_path->count; i++) {
         struct braid_slot *slot = &session_path->slots[i];
 
-        if (slot->dial != NULL && due - slot->since >= STUCK_TIME)
-            give_up(slot);
+        if (slot->dial != NULL && now - slot->since >= stuck)
+            give_up(slot, now);
+        if (slot->subflow != NULL && (slot->unwell || slot->doubtful))
+            set_aside(slot, now);
     }
     if (!is_waiting(session_path, wanted_on(session_path, wanted, true)))
         return false;
-    braid_session_io_arm(connector->io, due);
+    braid_session_io_arm(connector->io, now);
     return true;
 }
 
 void braid_session_path_cut(struct braid_session_path *session_path, uint64_t now)
 {
-    for (unsigned i = 0; i < session_path->count; i++)
-        give_up(&session_path->slots[i]);
+    for (unsigned i = 0; i < session_path->count; i++) {
+        struct braid_slot *slot = &session_path->slots[i];
+
+        give_up(slot, now);
+        if (slot->subflow == NULL)
+            continue;
+        slot->doubtful = true;
+        braid_subflow_io_cut(slot->subflow, now);
+    }
     session_path->failed = true;
     if (session_path->due < now + CUT_TIME)
         session_path->due = now + CUT_TIME;
-    braid_session_io_arm(session_path->connector->io, now);
+    braid_session_io_wake(session_path->connector->io);
+}
+
+void braid_session_path_doubt(struct braid_session_path *session_path)
+{
+    for (unsigned i = 0; i < session_path->count; i++)
+        session_path->slots[i].doubtful = session_path->slots[i].subflow != NULL;
 }
 
 void braid_session_path_renew(struct braid_session_path *session_path,
@@ -509,9 +579,7 @@ void braid_session_path_renew(struct braid_session_path *session_path,
         if (subflow == NULL || subflow->peer.family == AF_UNIX ||
             braid_endpoint_same_host(braid_subflow_io_local(subflow), source))
             continue;
-        subflow->slot = NULL;
-        subflow->outdated = session_path;
-        let_go(slot, false, now);
+        set_aside(slot, now);
         session_path->due = now;
     }
     braid_session_io_arm(session_path->connector->io, now);

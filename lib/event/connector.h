@@ -73,10 +73,16 @@ void braid_connector_measured(struct braid_slot *slot, uint64_t now);
 
 /* ---- for all that use a path ---- */
 
-/* Lets it dial what it misses at that time, whatever was before. Returns whether it misses any. */
-bool braid_session_path_hurry(struct braid_session_path *session_path, uint64_t due);
+/*
+ * Lets it dial what it misses at that time, whatever was before; subflows that are silent or
+ * doubtful are replaced too. Returns whether it misses any.
+ */
+bool braid_session_path_hurry(struct braid_session_path *session_path, uint64_t now, uint64_t due);
 
-/* There is no way: gives its dials up and tries again later. */
+/* Its subflows may not have outlived what has happened: the next hurry replaces them. */
+void braid_session_path_doubt(struct braid_session_path *session_path);
+
+/* There is no way: gives its dials up and tries again later; its subflows carry nothing new. */
 void braid_session_path_cut(struct braid_session_path *session_path, uint64_t now);
 
 /* The way leaves from another address now: subflows that do not are replaced, one at a time. */

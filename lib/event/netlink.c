@@ -19,32 +19,53 @@
 
 /* ---- messages ---- */
 
-/* Notes an address that is gone. */
-static void take_gone(struct braid_news *news, const struct nlmsghdr *header)
+/* The address that a message is about; of the family AF_UNSPEC where it says none. */
+static union braid_endpoint address_of(const struct nlmsghdr *header)
 {
     const struct ifaddrmsg *message = NLMSG_DATA(header);
     struct braid_attributes left = {.at = IFA_RTA(message), .left = IFA_PAYLOAD(header)};
     const struct rtattr *attribute;
-    union braid_endpoint gone;
+    union braid_endpoint address;
 
-    memset(&gone, 0, sizeof gone);
+    memset(&address, 0, sizeof address);
     while ((attribute = braid_attribute_next(&left)) != NULL) {
         size_t size = RTA_PAYLOAD(attribute);
 
         /* On a point-to-point link IFA_ADDRESS is the other end's, and IFA_LOCAL ours. */
         if (attribute->rta_type != IFA_LOCAL &&
-            (attribute->rta_type != IFA_ADDRESS || gone.family != AF_UNSPEC))
+            (attribute->rta_type != IFA_ADDRESS || address.family != AF_UNSPEC))
             continue;
-        if (message->ifa_family == AF_INET && size == sizeof gone.in.sin_addr)
-            memcpy(&gone.in.sin_addr, RTA_DATA(attribute), size);
-        else if (message->ifa_family == AF_INET6 && size == sizeof gone.in6.sin6_addr)
-            memcpy(&gone.in6.sin6_addr, RTA_DATA(attribute), size);
+        if (message->ifa_family == AF_INET && size == sizeof address.in.sin_addr)
+            memcpy(&address.in.sin_addr, RTA_DATA(attribute), size);
+        else if (message->ifa_family == AF_INET6 && size == sizeof address.in6.sin6_addr)
+            memcpy(&address.in6.sin6_addr, RTA_DATA(attribute), size);
         else
             continue;
-        gone.family = message->ifa_family;
+        address.family = message->ifa_family;
     }
-    if (gone.family != AF_UNSPEC && news->gone_count < BRAID_NEWS_ADDRESSES)
-        news->gone[news->gone_count++] = gone;
+    return address;
+}
+
+/* Notes an address that is gone. More than can be noted are found out by their silence. */
+static void take_gone(struct braid_news *news, const struct nlmsghdr *header)
+{
+    union braid_endpoint address = address_of(header);
+
+    if (address.family != AF_UNSPEC && news->gone_count < BRAID_NEWS_ADDRESSES)
+        news->gone[news->gone_count++] = address;
+}
+
+/* An address that went and came again within a batch was only renewed. */
+static void take_come(struct braid_news *news, const struct nlmsghdr *header)
+{
+    union braid_endpoint address = address_of(header);
+
+    for (unsigned i = 0; i < news->gone_count; i++) {
+        if (!braid_endpoint_same_host(&news->gone[i], &address))
+            continue;
+        news->gone[i] = news->gone[--news->gone_count];
+        return;
+    }
 }
 
 /* An address that is still tentative is of no use before it comes again. */
@@ -67,6 +88,7 @@ static void take_message(struct braid_news *news, const struct nlmsghdr *header)
     switch (header->nlmsg_type) {
     case RTM_NEWADDR:
         news->better |= is_usable(header);
+        take_come(news, header);
         break;
     case RTM_DELADDR:
         take_gone(news, header);
@@ -138,7 +160,7 @@ void braid_netlink_compare(struct braid_netlink *netlink, struct braid_news *new
     int64_t asleep = (int64_t)(boottime - monotonic);
 
     if (asleep - netlink->asleep > SLEEP_MIN)
-        news->better = news->worse = true;
+        news->slept = news->better = news->worse = true;
     netlink->asleep = asleep;
 }
 

@@ -23,6 +23,7 @@ struct braid_context;
 struct braid_news {
     bool better; /* something came that may be a way */
     bool worse;  /* something went that may have been one */
+    bool slept;  /* the machine was asleep, so both may be */
     unsigned gone_count;
     union braid_endpoint gone[BRAID_NEWS_ADDRESSES]; /* addresses that went, as far as known */
 };

@@ -10,7 +10,11 @@
 #define PAUSE_MAX (5 * BRAID_SECOND)
 #define PAUSE_REFUSED_MIN (250 * BRAID_MILLISECOND)
 #define PAUSE_REFUSED_MAX (30 * BRAID_SECOND)
+#define CUT_PAUSE (500 * BRAID_MILLISECOND)
 #define FRESH_TIME (60 * BRAID_SECOND) /* in which an outage may well be over the next moment */
+
+/* So old may the proof be that the path works, when a dial fails at once. */
+#define HEARD_TIME (1 * BRAID_SECOND)
 
 #define PATIENCE_MIN (400 * BRAID_MILLISECOND)
 #define PATIENCE_MAX (5 * BRAID_SECOND)
@@ -36,17 +40,32 @@ static void set_health(struct braid_path_state *state, enum braid_path_health he
     state->view.since = now;
 }
 
-/* As its subflows have it; none_health: without any. */
+/* As its subflows have it; none_health: without any. What is down is not up by their silence. */
 static void judge(struct braid_path_state *state, enum braid_path_health none_health, uint64_t now)
 {
     struct braid_path_view *view = &state->view;
 
+    if (view->health == BRAID_PATH_DOWN)
+        return;
     if (view->alive > view->unwell)
         set_health(state, BRAID_PATH_UP, now);
-    else if (view->alive == 0)
-        set_health(state, none_health, now);
-    else if (view->health != BRAID_PATH_DOWN)
-        set_health(state, BRAID_PATH_SUSPECT, now);
+    else
+        set_health(state, view->alive == 0 ? none_health : BRAID_PATH_SUSPECT, now);
+}
+
+/* It is shown to work. Returns whether that ends an outage. */
+static bool prove(struct braid_path_state *state, uint64_t now)
+{
+    bool returned = state->view.health == BRAID_PATH_DOWN;
+
+    state->heard = now;
+    state->pause = 0;
+    state->failures = 0;
+    state->view.error = BRAID_OK;
+    if (returned)
+        state->view.returns++;
+    set_health(state, BRAID_PATH_UP, now);
+    return returned;
 }
 
 /* Up to 20 % less, so that many do not come back all at once. */
@@ -103,23 +122,30 @@ bool braid_path_state_ask(struct braid_path_state *state, unsigned remotes, bool
     return granted;
 }
 
+void braid_path_state_release(struct braid_path_state *state, uint64_t now)
+{
+    pthread_mutex_lock(&state->lock);
+    /* Not all who come and go at once: the next one dials as after a failure. */
+    if (state->next_dial > now + PAUSE_MIN)
+        state->next_dial = now + PAUSE_MIN;
+    pthread_mutex_unlock(&state->lock);
+}
+
 bool braid_path_state_connected(struct braid_path_state *state, uint64_t rtt, uint64_t now)
 {
-    bool returned;
+    struct braid_path_view *view = &state->view;
+    bool suspect, returned;
 
     pthread_mutex_lock(&state->lock);
-    returned = state->view.health == BRAID_PATH_DOWN || state->view.health == BRAID_PATH_SUSPECT;
-    if (returned)
-        state->view.returns++;
-    state->view.alive++;
-    state->view.error = BRAID_OK;
-    state->pause = 0;
-    state->failures = 0;
-    set_health(state, BRAID_PATH_UP, now);
-    if (rtt > 0 && (returned || state->view.rtt == 0))
-        state->view.rtt = rtt;
+    suspect = view->health == BRAID_PATH_SUSPECT;
+    view->alive++;
+    returned = prove(state, now);
+    if (suspect)
+        view->returns++;
+    if (rtt > 0 && (returned || suspect || view->rtt == 0))
+        view->rtt = rtt;
     pthread_mutex_unlock(&state->lock);
-    return returned;
+    return returned || suspect;
 }
 
 /* The wait after one more dial that failed. */
@@ -137,22 +163,31 @@ static uint64_t next_pause(const struct braid_path_state *state, int error, uint
     return doubled < PAUSE_MAX ? doubled : PAUSE_MAX;
 }
 
-bool braid_path_state_failed(struct braid_path_state *state, unsigned remote, unsigned remotes,
-                             int error, uint64_t now)
+/* Whether a subflow has shown that the path works, though this dial did not connect. */
+static bool works_anyway(const struct braid_path_state *state, uint64_t began, uint64_t now)
+{
+    uint64_t span = now - began > HEARD_TIME ? now - began : HEARD_TIME;
+
+    return state->view.alive > state->view.unwell && now - state->heard <= span;
+}
+
+bool braid_path_state_failed(struct braid_path_state *state,
+                             const struct braid_path_failure *failure, uint64_t now)
 {
     struct braid_path_view *view = &state->view;
+    unsigned remotes = failure->remotes;
     bool news;
 
     pthread_mutex_lock(&state->lock);
     news = view->health != BRAID_PATH_DOWN;
-    if (view->remote == remote && remotes > 1)
-        view->remote = (remote + 1) % remotes;
-    if (view->alive == view->unwell) { /* else a SYN was lost, or there is one subflow too many */
+    if (view->remote == failure->remote && remotes > 1)
+        view->remote = (failure->remote + 1) % remotes;
+    if (!works_anyway(state, failure->began, now)) {
         set_health(state, BRAID_PATH_DOWN, now);
-        view->error = error;
+        view->error = failure->error;
         state->next_dial = now;
         if (++state->failures % remotes == 0) { /* each address had its turn */
-            state->pause = next_pause(state, error, now);
+            state->pause = next_pause(state, failure->error, now);
             state->next_dial = now + jittered(state->pause);
         }
     }
@@ -168,49 +203,67 @@ void braid_path_state_gone(struct braid_path_state *state, bool unwell, bool fai
     view->alive--;
     if (unwell)
         view->unwell--;
-    if (view->alive == 0 && (!failed || view->health == BRAID_PATH_DOWN))
-        judge(state, view->health, now);
-    else
-        judge(state, BRAID_PATH_SUSPECT, now);
+    judge(state, failed ? BRAID_PATH_SUSPECT : view->health, now);
     pthread_mutex_unlock(&state->lock);
 }
 
-void braid_path_state_silent(struct braid_path_state *state, bool silent, uint64_t now)
+bool braid_path_state_silent(struct braid_path_state *state, bool silent, uint64_t now)
 {
+    bool returned = false;
+
     pthread_mutex_lock(&state->lock);
-    if (silent)
+    if (silent) {
         state->view.unwell++;
-    else
+        judge(state, state->view.health, now);
+    } else {
         state->view.unwell--;
-    judge(state, state->view.health, now);
+        returned = prove(state, now);
+    }
     pthread_mutex_unlock(&state->lock);
+    return returned;
 }
 
-void braid_path_state_measured(struct braid_path_state *state, uint64_t rtt, uint64_t rate)
+static uint64_t smoothed(uint64_t old, uint64_t measured)
+{
+    if (measured == 0)
+        return old;
+    return old == 0 ? measured : (old * 7 + measured) / 8;
+}
+
+bool braid_path_state_measured(struct braid_path_state *state, uint64_t rtt, uint64_t rate,
+                               uint64_t moved_since, uint64_t now)
 {
     struct braid_path_view *view = &state->view;
+    bool returned = false;
 
     pthread_mutex_lock(&state->lock);
-    if (rtt > 0)
-        view->rtt = view->rtt == 0 ? rtt : (view->rtt * 7 + rtt) / 8;
-    if (rate > 0)
-        view->rate = view->rate == 0 ? rate : (view->rate * 7 + rate) / 8;
+    view->rtt = smoothed(view->rtt, rtt);
+    view->rate = smoothed(view->rate, rate);
+    if (view->health != BRAID_PATH_DOWN && moved_since > 0)
+        state->heard = now;
+    else if (view->health == BRAID_PATH_DOWN && moved_since >= view->since && moved_since > 0)
+        returned = prove(state, now); /* not what came before it went down */
     pthread_mutex_unlock(&state->lock);
+    return returned;
 }
 
-void braid_path_state_cut(struct braid_path_state *state, uint64_t now)
+bool braid_path_state_cut(struct braid_path_state *state, uint64_t now)
 {
+    bool news;
+
     pthread_mutex_lock(&state->lock);
-    if (state->view.health == BRAID_PATH_UP)
-        set_health(state, BRAID_PATH_SUSPECT, now);
+    news = state->view.health != BRAID_PATH_DOWN;
+    set_health(state, BRAID_PATH_DOWN, now);
+    state->view.error = BRAID_ERR_UNREACHABLE;
+    state->next_dial = now + CUT_PAUSE;
     pthread_mutex_unlock(&state->lock);
+    return news;
 }
 
-void braid_path_state_hurry(struct braid_path_state *state, uint64_t now)
+void braid_path_state_hurry(struct braid_path_state *state)
 {
     pthread_mutex_lock(&state->lock);
     state->next_dial = 0;
     state->pause = 0;
-    judge(state, state->view.health, now);
     pthread_mutex_unlock(&state->lock);
 }

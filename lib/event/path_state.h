@@ -4,8 +4,10 @@
  * and when it may be dialled again while it does not.
  *
  * It is up while a subflow on it is well, suspect while all of them are silent or the last one has
- * just failed, and down once nothing connects either. While it is down, all sessions together probe
- * it at the pace of one. Any thread may call; the lock is held for a few instructions.
+ * just failed, and down once nothing connects either, or the machine has no way to it. A subflow
+ * that says nothing is no proof against that: only one that carries something is. While the path is
+ * down, all sessions together probe it at the pace of one. Any thread may call; the lock is held
+ * for a few instructions.
  */
 #ifndef BRAID_EVENT_PATH_STATE_H
 #define BRAID_EVENT_PATH_STATE_H
@@ -37,6 +39,7 @@ struct braid_path_view {
 struct braid_path_state {
     pthread_mutex_t lock;
     struct braid_path_view view;
+    uint64_t heard;     /* when something was last known to have come or got through */
     uint64_t next_dial; /* while it is down: not before */
     uint64_t pause;     /* between two rounds of dials */
     unsigned failures;  /* of dials in a row */
@@ -58,32 +61,48 @@ bool braid_path_state_ask(struct braid_path_state *state, unsigned remotes, bool
 /* How long a dial may take, microseconds, where there are so many remote addresses. */
 uint64_t braid_path_state_patience(struct braid_path_state *state, unsigned remotes);
 
-/*
- * A dial has succeeded: there is one more subflow alive. rtt: 0: unknown. Returns whether others
- * may be waiting for that.
- */
-bool braid_path_state_connected(struct braid_path_state *state, uint64_t rtt, uint64_t now);
+/* The dial that was granted last was given up: somebody else may dial. */
+void braid_path_state_release(struct braid_path_state *state, uint64_t now);
 
 /*
- * A dial to that one of so many remotes has failed: enum braid_error. Returns whether that is news:
- * false when the path was down already, and braid_path_state_ask() says when to dial again.
+ * What is found out about the path. Each returns whether others may be waiting for that: it has
+ * come back.
+ *
+ * connected: a dial has succeeded, and there is one more subflow alive. rtt: 0: unknown.
+ * silent: a subflow has become silent, or is well again.
+ * measured: a subflow was looked at. rtt, rate: 0: nothing known; moved_since: something has come
+ * or got through since that time, 0: nothing.
  */
-bool braid_path_state_failed(struct braid_path_state *state, unsigned remote, unsigned remotes,
-                             int error, uint64_t now);
+bool braid_path_state_connected(struct braid_path_state *state, uint64_t rtt, uint64_t now);
+bool braid_path_state_silent(struct braid_path_state *state, bool silent, uint64_t now);
+bool braid_path_state_measured(struct braid_path_state *state, uint64_t rtt, uint64_t rate,
+                               uint64_t moved_since, uint64_t now);
+
+/* A dial that has failed. */
+struct braid_path_failure {
+    unsigned remote;  /* to which address, of how many */
+    unsigned remotes; /* not 0 */
+    int error;        /* enum braid_error */
+    uint64_t began;
+};
+
+/*
+ * A dial has failed. Returns whether that is news: false when the path was down already, and
+ * braid_path_state_ask() says when to dial again.
+ */
+bool braid_path_state_failed(struct braid_path_state *state,
+                             const struct braid_path_failure *failure, uint64_t now);
 
 /* A subflow is gone. unwell: it was silent; failed: it did not end in order. */
 void braid_path_state_gone(struct braid_path_state *state, bool unwell, bool failed, uint64_t now);
 
-/* A subflow has become silent, or is well again. */
-void braid_path_state_silent(struct braid_path_state *state, bool silent, uint64_t now);
+/*
+ * The machine has no way to send on it any more: an address, a route or the link is gone. Returns
+ * whether that is news.
+ */
+bool braid_path_state_cut(struct braid_path_state *state, uint64_t now);
 
-/* A subflow was looked at; 0: nothing known. */
-void braid_path_state_measured(struct braid_path_state *state, uint64_t rtt, uint64_t rate);
-
-/* The machine has no way to send on it any more: an address, a route or the link is gone. */
-void braid_path_state_cut(struct braid_path_state *state, uint64_t now);
-
-/* Something has changed for the better: what was known against it is forgotten. */
-void braid_path_state_hurry(struct braid_path_state *state, uint64_t now);
+/* Something has changed for the better: it may be dialled at once. */
+void braid_path_state_hurry(struct braid_path_state *state);
 
 #endif

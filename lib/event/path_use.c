@@ -18,10 +18,11 @@
 static void hurry(struct braid_path_use *use, uint64_t now)
 {
     struct braid_session_path *session_path;
+    uint64_t due = now;
 
     LIST_FOREACH(session_path, &use->sessions, link) {
-        if (braid_session_path_hurry(session_path, now))
-            now += SPREAD;
+        if (braid_session_path_hurry(session_path, now, due))
+            due += SPREAD;
     }
 }
 
@@ -55,23 +56,37 @@ void braid_path_use_returned(struct braid_path_use *use)
 
 /* ---- news of the machine ---- */
 
-/* Whether there is a way now, as far as can be told, and which. */
-static bool has_way(const struct braid_path_use *use, struct braid_route_answer *answer)
+static const struct sockaddr *sockaddr_of(const struct braid_address *address)
 {
-    const struct sockaddr *target = &use->far.sa;
-    const struct braid_address *remote;
+    return (const struct sockaddr *)(const void *)&address->sa;
+}
 
-    memset(answer, 0, sizeof *answer);
-    if (use->far.family == AF_UNSPEC) {
-        remote = use->path->remotes[0];
-        if (remote->kind != BRAID_ADDRESS_NUMERIC)
-            return true;
-        target = (const struct sockaddr *)(const void *)&remote->sa;
-    }
+/* Whether there is a way to a target now, as far as can be told, and which. */
+static bool has_way_to(const struct braid_path *path, const struct sockaddr *target,
+                       struct braid_route_answer *answer)
+{
     if (target->sa_family != AF_INET && target->sa_family != AF_INET6)
         return true;
-    return braid_route_of_path(use->path, target, true, answer) == 0 &&
+    return braid_route_of_path(path, target, true, answer) == 0 &&
            braid_route_link_runs(answer->interface);
+}
+
+/* Whether there is a way now to where the path led last, or to any of its addresses. */
+static bool has_way(const struct braid_path_use *use, struct braid_route_answer *answer)
+{
+    const struct braid_path *path = use->path;
+
+    memset(answer, 0, sizeof *answer);
+    if (use->far.family != AF_UNSPEC && has_way_to(path, &use->far.sa, answer))
+        return true;
+    for (unsigned i = 0; i < path->remote_count; i++) {
+        const struct braid_address *remote = path->remotes[i];
+
+        if (remote->kind == BRAID_ADDRESS_NAME ? use->far.family == AF_UNSPEC
+                                               : has_way_to(path, sockaddr_of(remote), answer))
+            return true; /* a name that was not resolved yet may be any address */
+    }
+    return false;
 }
 
 /* Where only the routes decide, the subflows go the way that they say now. */
@@ -91,7 +106,9 @@ static void cut(struct braid_path_use *use, uint64_t now)
 {
     struct braid_session_path *session_path;
 
-    braid_path_state_cut(&use->path->state, now);
+    if (braid_path_state_cut(&use->path->state, now))
+        braid_log(use->context, BRAID_LOG_NOTICE, BRAID_LOG_PATH,
+                  "path %s is down: the machine has no way to it", use->path->name);
     LIST_FOREACH(session_path, &use->sessions, link)
         braid_session_path_cut(session_path, now);
 }
@@ -105,6 +122,14 @@ static void lose_sources(struct braid_path_use *use, const struct braid_news *ne
             braid_session_path_lose(session_path, &news->gone[i]);
 }
 
+static void doubt(struct braid_path_use *use)
+{
+    struct braid_session_path *session_path;
+
+    LIST_FOREACH(session_path, &use->sessions, link)
+        braid_session_path_doubt(session_path);
+}
+
 static void on_news(const struct braid_news *news, void *arg)
 {
     struct braid_context *context = arg;
@@ -114,6 +139,8 @@ static void on_news(const struct braid_news *news, void *arg)
 
     LIST_FOREACH(use, &context->paths.list, link) {
         lose_sources(use, news);
+        if (news->slept)
+            doubt(use);
         if (!has_way(use, &way)) {
             cut(use, now);
             continue;
@@ -121,7 +148,7 @@ static void on_news(const struct braid_news *news, void *arg)
         follow(use, &way.source, now);
         if (!news->better)
             continue;
-        braid_path_state_hurry(&use->path->state, now);
+        braid_path_state_hurry(&use->path->state);
         hurry(use, now);
     }
 }

@@ -248,7 +248,7 @@ void braid_session_io_enter(struct braid_session_io *io)
     io->entered++;
 }
 
-static void wake_now(struct braid_session_io *io)
+void braid_session_io_wake(struct braid_session_io *io)
 {
     event_active(&io->wake, EV_TIMEOUT, 0);
     io->armed = 0; /* running it takes the timer off */
@@ -262,7 +262,7 @@ static void settle(struct braid_session_io *io, uint64_t now)
         return;
     }
     if (braid_stream_is_due(&io->stream)) {
-        wake_now(io);
+        braid_session_io_wake(io);
     } else if (!io->closed) {
         braid_session_io_arm(io, now);
     }
@@ -293,7 +293,7 @@ void braid_session_io_leave(struct braid_session_io *io, uint64_t now)
 void braid_session_io_postpone(struct braid_session_io *io)
 {
     io->entered--;
-    wake_now(io);
+    braid_session_io_wake(io);
 }
 
 void braid_session_io_touch(struct braid_session_io *io, uint64_t now)

@@ -68,6 +68,9 @@ void braid_session_io_touch(struct braid_session_io *io, uint64_t now);
 /* Sees to it that it is woken in time. */
 void braid_session_io_arm(struct braid_session_io *io, uint64_t now);
 
+/* Has it woken by the loop as soon as possible. */
+void braid_session_io_wake(struct braid_session_io *io);
+
 /* Breaks the session off and frees the pump, stream and all. Not to be called while entered. */
 void braid_session_io_abort(struct braid_session_io *io);
 

@@ -153,7 +153,8 @@ void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid
 
     if (last != NULL)
         braid_past_add(subflow->io, subflow, last, error == BRAID_OK ? "closed" : "lost");
-    detach(subflow, error != BRAID_OK);
+    /* What the peer has refused says nothing against the path. */
+    detach(subflow, error == BRAID_ERR_SILENT || error == BRAID_ERR_TIMEOUT);
     if (error == BRAID_OK)
         braid_linger_start(context, &transport);
     else
@@ -266,6 +267,12 @@ static void sample(struct braid_subflow_io *subflow, uint64_t now)
         subflow->lowat_set = true;
         braid_sockopt_lowat(subflow->transport.fd, lowat);
     }
+}
+
+void braid_subflow_io_cut(struct braid_subflow_io *subflow, uint64_t now)
+{
+    sample(subflow, now); /* what had arrived until now is no sign of life later */
+    braid_subflow_cut(subflow->subflow, now);
 }
 
 void braid_subflow_io_look(struct braid_subflow_io *subflow, uint64_t now)

@@ -83,6 +83,9 @@ void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid
 /* Has it lost as soon as the loop comes to it. why: static. */
 void braid_subflow_io_condemn(struct braid_subflow_io *subflow, const char *why);
 
+/* The machine has no way for it: it carries nothing any more if there is another. */
+void braid_subflow_io_cut(struct braid_subflow_io *subflow, uint64_t now);
+
 /* Closes and frees it, without a word to anybody. */
 void braid_subflow_io_drop(struct braid_subflow_io *subflow);
 

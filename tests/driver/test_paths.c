@@ -1,184 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Streams over paths: where they leave from and lead to, which ones a session begins with, and what
- * becomes of a path that refuses, is silent, or comes back.
+ * backups are for.
  */
-#include <arpa/inet.h>
 #include <check.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "event/clock.h"
-#include "event/connector.h"
 #include "event/context.h"
-#include "event/dial.h"
-#include "event/path.h"
 #include "event/session_io.h"
 #include "event/subflow_io.h"
 
-#include "forwarder.h"
-#include "world.h"
-
-#define MIB ((uint64_t)1 << 20)
-#define PATHS 3
-
-static struct world w;
-static struct app app, second;
-static struct forwarder forwarders[PATHS];
-static struct braid_path *paths[PATHS]; /* each through its forwarder */
-static struct braid_address *addresses[4];
-static unsigned address_count;
-
-static int port_of(int fd)
-{
-    struct sockaddr_in in;
-    socklen_t len = sizeof in;
-
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
-    return ntohs(in.sin_port);
-}
-
-static void setup(void)
-{
-    world_open(&w);
-    for (unsigned i = 0; i < PATHS; i++) {
-        forwarder_open(&forwarders[i], w.base, port_of(w.listen_fd));
-        paths[i] = world_path(&w, forwarders[i].address);
-    }
-    app = second = (struct app){.key = 1, .peer_key = 2};
-    w.script = (struct app){.key = 2, .peer_key = 1};
-    address_count = 0;
-}
-
-static void teardown(void)
-{
-    app_free(&app);
-    app_free(&second);
-    world_close_begin(&w);
-    for (unsigned i = 0; i < PATHS; i++)
-        forwarder_close(&forwarders[i]);
-    world_close(&w);
-    for (unsigned i = 0; i < address_count; i++)
-        braid_address_free(addresses[i]);
-}
-
-/* ---- addresses that do not answer ---- */
-
-static int listen_on(const char *text, int backlog)
-{
-    struct braid_address *any = braid_address_new(text, NULL);
-    int fd;
-
-    ck_assert_ptr_nonnull(any);
-    fd = braid_address_listen(any, backlog);
-    ck_assert_int_ge(fd, 0);
-    braid_address_free(any);
-    return fd;
-}
-
-static const struct braid_address *keep(struct braid_address *address)
-{
-    ck_assert_uint_lt(address_count, 4);
-    return addresses[address_count++] = address;
-}
-
-/* Where nobody listens. */
-static const struct braid_address *refusing(void)
-{
-    int fd = listen_on("127.0.0.1:0", 1);
-    const struct braid_address *address = keep(address_of(fd));
-
-    close(fd);
-    return address;
-}
-
-/* Where a SYN is never answered: the backlog is full. */
-struct silence {
-    int fd;
-    int fillers[8];
-    const struct braid_address *address;
-};
-
-static void silence_begin(struct silence *silence)
-{
-    silence->fd = listen_on("127.0.0.1:0", 0);
-    silence->address = keep(address_of(silence->fd));
-    for (size_t i = 0; i < 8; i++) {
-        struct sockaddr_in in = {.sin_family = AF_INET,
-                                 .sin_port = htons((uint16_t)port_of(silence->fd)),
-                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-        silence->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        ck_assert_int_ge(silence->fillers[i], 0);
-        (void)connect(silence->fillers[i], (struct sockaddr *)&in, sizeof in);
-    }
-}
-
-static void silence_end(struct silence *silence)
-{
-    for (size_t i = 0; i < 8; i++)
-        close(silence->fillers[i]);
-    close(silence->fd);
-}
-
-/* ---- conditions ---- */
-
-static bool connected(void *arg)
-{
-    const struct app *one = arg;
-
-    return one->connected || one->error;
-}
-
-static unsigned wanted_subflows;
-
-static bool so_many_subflows(void *arg)
-{
-    const struct app *one = arg;
-    struct braid_stream_info info;
-
-    braid_stream_get_info(one->stream, &info);
-    return info.subflows == wanted_subflows;
-}
-
-static bool wait_subflows(struct app *one, unsigned n, double seconds)
-{
-    wanted_subflows = n;
-    return run_until(w.base, so_many_subflows, one, seconds);
-}
-
-static const char *state_of(struct braid_path *path)
-{
-    struct braid_path_info info;
-
-    braid_path_get_info(path, &info);
-    return info.state;
-}
-
-static bool is_down(void *arg)
-{
-    return strcmp(state_of(arg), "down") == 0;
-}
-
-static bool received_all(void *arg)
-{
-    (void)arg;
-    return w.accepted > 0 && w.apps[0].received == app.to_send;
-}
-
-static double seconds_until(condition holds, void *arg, double limit)
-{
-    uint64_t start = braid_clock();
-
-    ck_assert(run_until(w.base, holds, arg, limit));
-    return (double)(braid_clock() - start) / 1e6;
-}
+#include "path_world.h"
 
 /* ---- sources and options ---- */
 
@@ -343,17 +180,6 @@ START_TEST(silent_first_path_costs_nothing)
 }
 END_TEST
 
-/* How many dials there are on the path now. */
-static unsigned count_dials(const struct braid_path *path)
-{
-    const struct braid_dial *dial;
-    unsigned count = 0;
-
-    LIST_FOREACH(dial, &w.local->dials, link)
-        count += dial->path == path ? 1 : 0;
-    return count;
-}
-
 static bool dials(const struct braid_path *path)
 {
     return count_dials(path) > 0;
@@ -485,101 +311,6 @@ START_TEST(backup_takes_over)
 }
 END_TEST
 
-/* ---- returns ---- */
-
-/* A path that works again is used again, by all sessions that wait for it. */
-START_TEST(returning_path_is_used_again)
-{
-    const struct braid_address *address = refusing();
-    struct braid_path *via[2] = {paths[0], world_path(&w, address)};
-    struct forwarder late;
-    struct app *both[2] = {&app, &second};
-    uint64_t start;
-
-    for (unsigned i = 0; i < 2; i++) {
-        app_connect_paths(&w, both[i], via, 2);
-        ck_assert(run_until(w.base, connected, both[i], 5));
-        ck_assert(both[i]->connected);
-    }
-    ck_assert(run_until(w.base, is_down, via[1], 5));
-    run_for(w.base, 0.3);
-    /* From now on it leads somewhere. */
-    memset(&late, 0, sizeof late);
-    forwarder_open_at(&late, w.base, braid_address_text(address), port_of(w.listen_fd));
-    start = braid_clock();
-    for (unsigned i = 0; i < 2; i++)
-        ck_assert(wait_subflows(both[i], 2, 5));
-    ck_assert_double_lt((double)(braid_clock() - start) / 1e6, 1.5);
-    ck_assert_str_eq(state_of(via[1]), "up");
-    app_free(&app);
-    app_free(&second);
-    world_close_begin(&w);
-    forwarder_close(&late);
-}
-END_TEST
-
-static unsigned wanted_connections, most_dials;
-
-/* Notes on the way how many dials there are while the session has no subflow. */
-static bool so_many_connections(void *arg)
-{
-    struct braid_stream_info info;
-
-    (void)arg;
-    braid_stream_get_info(app.stream, &info);
-    if (info.subflows == 0 && count_dials(paths[0]) > most_dials)
-        most_dials = count_dials(paths[0]);
-    return forwarders[0].count >= wanted_connections;
-}
-
-/* Waits until the first forwarder has seen so many connections in all. */
-static bool wait_forwarded(unsigned n)
-{
-    wanted_connections = n;
-    return run_until(w.base, so_many_connections, NULL, 10) && forwarders[0].count == n;
-}
-
-/* A path without any subflow is probed by one dial, and the others follow when it connects. */
-START_TEST(one_probe_then_all)
-{
-    ck_assert_int_eq(braid_path_set_subflows(paths[0], 4), 0);
-    app.to_send = 1 * MIB;
-    app_connect_paths(&w, &app, paths, 1);
-    ck_assert(wait_forwarded(4));
-    most_dials = 0;
-    for (unsigned i = 0; i < 4; i++)
-        forwarder_cut(&forwarders[0], i);
-    ck_assert(wait_forwarded(8));
-    ck_assert_uint_le(most_dials, 1);
-    ck_assert(wait_subflows(&app, 4, 5));
-}
-END_TEST
-
-/* The subflows from an address that is gone are lost at once, and no others. */
-START_TEST(subflows_go_with_their_source)
-{
-    struct braid_path *from[2] = {world_path(&w, w.address), world_path(&w, w.address)};
-    struct braid_session_path *session_path;
-    struct braid_path_use *use;
-    union braid_endpoint gone = {.family = AF_INET};
-    struct braid_stream_info info;
-
-    ck_assert_int_eq(braid_path_set_source(from[0], "127.0.0.2"), 0);
-    ck_assert_int_eq(braid_path_set_source(from[1], "127.0.0.3"), 0);
-    app_connect_paths(&w, &app, from, 2);
-    ck_assert(wait_subflows(&app, 2, 10));
-    ck_assert_int_eq(inet_pton(AF_INET, "127.0.0.3", &gone.in.sin_addr), 1);
-    LIST_FOREACH(use, &w.local->paths.list, link) {
-        LIST_FOREACH(session_path, &use->sessions, link)
-            braid_session_path_lose(session_path, &gone);
-    }
-    ck_assert(run_until(w.base, connected, &app, 5));
-    run_for(w.base, 0.1);
-    braid_stream_get_info(app.stream, &info);
-    ck_assert_uint_eq(info.subflows_lost, 1);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("paths");
@@ -588,7 +319,7 @@ int main(void)
     int failed;
 
     tcase_set_timeout(tc, 120);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, path_world_open, path_world_close);
     tcase_add_test(tc, each_path_has_its_source);
     tcase_add_test(tc, an_interface_is_bound_to);
     tcase_add_test(tc, sockets_have_the_paths_options);
@@ -604,9 +335,6 @@ int main(void)
     tcase_add_test(tc, backup_follows_a_refusal_at_once);
     tcase_add_test(tc, backup_follows_silence_soon);
     tcase_add_test(tc, backup_takes_over);
-    tcase_add_test(tc, returning_path_is_used_again);
-    tcase_add_test(tc, one_probe_then_all);
-    tcase_add_test(tc, subflows_go_with_their_source);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
