@@ -36,6 +36,7 @@ enum braid_subflow_state {
 struct braid_rest {
     uint32_t at;
     uint32_t len;
+    uint8_t then; /* BRAID_FRAME_RESET or _CLOSE: it ends the subflow once it is written; else 0 */
     unsigned slice;
     unsigned slices;
     struct braid_slice slice_at[BRAID_SLICES_MAX]; /* each with a reference on its chunk */

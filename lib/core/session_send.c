@@ -500,6 +500,8 @@ static void plan_end(struct builder *b)
     struct braid_session *session = b->session;
     struct braid_writer w = control_writer(b);
 
+    if (b->subflow->rest != NULL && b->subflow->rest->then != 0)
+        return; /* it is what is being finished */
     if (wants_reset(session)) {
         braid_wire_write_code(&w, BRAID_FRAME_RESET, (uint16_t)session->reset_code,
                               braid_strerror(session->reset_code));
@@ -640,9 +642,10 @@ static void written_data(struct braid_subflow *subflow, const struct braid_plan_
 }
 
 /* Takes n written bytes off a rest. */
-static void consume_rest(struct braid_subflow *subflow, size_t n)
+static void consume_rest(struct braid_subflow *subflow, size_t n, uint64_t now)
 {
     struct braid_rest *rest = subflow->rest;
+    uint8_t then = rest->then;
     uint32_t bytes = rest->len - rest->at < n ? rest->len - rest->at : (uint32_t)n;
 
     rest->at += bytes;
@@ -659,8 +662,18 @@ static void consume_rest(struct braid_subflow *subflow, size_t n)
             rest->slice++;
         }
     }
-    if (rest->at == rest->len && rest->slice == rest->slices)
-        braid_subflow_drop_rest(subflow);
+    if (rest->at < rest->len || rest->slice < rest->slices)
+        return;
+    braid_subflow_drop_rest(subflow);
+    if (then != 0)
+        written_control(subflow, then, now);
+}
+
+/* What nothing may follow on a subflow, so that it has to be written to its end. */
+static bool is_last(const struct braid_plan_item *item)
+{
+    return item->kind == BRAID_PLAN_CONTROL_FRAME &&
+           (item->type == BRAID_FRAME_RESET || item->type == BRAID_FRAME_CLOSE);
 }
 
 /* Keeps what is left of a frame of which only n bytes were written. */
@@ -677,6 +690,7 @@ static int keep_rest(struct braid_subflow *subflow, const struct braid_plan_item
     if (rest == NULL)
         return -BRAID_ERR_MEMORY;
     subflow->rest = rest;
+    rest->then = is_last(item) ? item->type : 0;
     rest->len = len - cut;
     memcpy(rest->bytes, bytes + cut, rest->len);
     if (data) {
@@ -696,8 +710,8 @@ static bool written(struct braid_subflow *subflow, const struct braid_plan_item 
                     uint64_t now)
 {
     if (item->kind == BRAID_PLAN_REST) {
-        consume_rest(subflow, n);
-        return true;
+        consume_rest(subflow, n, now);
+        return subflow->state != BRAID_SUBFLOW_ENDING;
     }
     if (n < item->size && keep_rest(subflow, item, n) != 0) {
         /* The stream of frames is broken here: nothing more can go on this subflow. */
@@ -706,6 +720,8 @@ static bool written(struct braid_subflow *subflow, const struct braid_plan_item 
         braid_subflow_fail(subflow, BRAID_ERR_MEMORY, now);
         return false;
     }
+    if (n < item->size && is_last(item))
+        return true; /* once it is */
     if (item->kind == BRAID_PLAN_CONTROL_FRAME)
         written_control(subflow, item->type, now);
     else

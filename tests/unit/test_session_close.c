@@ -275,6 +275,32 @@ START_TEST(test_close_is_not_waited_for_on_a_dead_path)
 }
 END_TEST
 
+/* A subflow is not given back before the last frame on it was written to its end. */
+START_TEST(test_last_frame_in_pieces)
+{
+    single_local(&s, 1);
+    if (_i == 0) {
+        finish_both();
+        ck_assert(single_send_some(&s, SIZE_MAX, 64)); /* the ACK */
+        ck_assert(single_send_some(&s, 1, 64));
+        ck_assert_str_eq(single_acted(&s), "EOF");
+        single_send(&s);
+        ck_assert_str_eq(single_said(&s, 0), "FIN 0 ACK 1/262144 CLOSE 0");
+        ck_assert_str_eq(single_acted(&s), "CLOSE_SUBFLOW 0:0 CLOSED 0");
+    } else {
+        braid_session_reset(s.session, BRAID_ERR_RESET, s.now);
+        for (int i = 0; i < 5; i++) {
+            ck_assert(single_send_some(&s, 1, 64));
+            ck_assert_str_eq(single_acted(&s), "");
+        }
+        single_send(&s);
+        ck_assert_str_eq(single_said(&s, 0), "RESET 96");
+        ck_assert_str_eq(single_acted(&s), "CLOSE_SUBFLOW 0:0 CLOSED 96");
+    }
+    single_free(&s);
+}
+END_TEST
+
 /* ---- reset ---- */
 
 START_TEST(test_reset_goes_out_twice)
@@ -551,6 +577,7 @@ int main(void)
         {test_reset_of_what_is_not_read, 0},
         {test_close_is_not_waited_for, 0},
         {test_close_is_not_waited_for_on_a_dead_path, 0},
+        {test_last_frame_in_pieces, 2},
         {test_reset_goes_out_twice, 0},
         {test_reset_from_the_peer, 5},
         {test_nothing_behind_the_end, 0},
