@@ -32,11 +32,15 @@ static struct sim_segment *segments_take(struct sim_segments *list)
     return segment;
 }
 
-static void segments_clear(struct sim_segments *list)
+static unsigned segments_clear(struct sim_segments *list)
 {
+    unsigned n = 0;
+
     while (list->first) {
         free(segments_take(list));
+        n++;
     }
+    return n;
 }
 
 static uint64_t serialisation(const struct sim_wire *wire, uint64_t bytes)
@@ -52,27 +56,26 @@ static void serve_next(struct sim_wire *wire)
     }
 }
 
+static void arrive_next(struct sim_wire *wire)
+{
+    if (wire->transit.first && wire->paused == 0 && wire->arrive.slot == 0) {
+        sim_timer_set(&wire->arrive, wire->transit.first->due);
+    }
+}
+
 static void served(void *arg)
 {
     struct sim_wire *wire = arg;
-    struct sim_world *world = wire->path->world;
     struct sim_segment *segment = segments_take(&wire->queue);
 
     wire->queued -= segment->len + HEADERS;
-    if (wire->holes) {
-        wire->path->swallowed++;
-        free(segment);
-    } else {
-        segment->due = world->now + wire->delay;
-        if (segment->due < wire->last_due) {
-            segment->due = wire->last_due; /* the delay has shrunk: still in order */
-        }
-        wire->last_due = segment->due;
-        segments_put(&wire->transit, segment);
-        if (wire->arrive.slot == 0) {
-            sim_timer_set(&wire->arrive, segment->due);
-        }
+    segment->due = wire->path->world->now + wire->delay;
+    if (segment->due < wire->last_due) {
+        segment->due = wire->last_due; /* the delay has shrunk: still in order */
     }
+    wire->last_due = segment->due;
+    segments_put(&wire->transit, segment);
+    arrive_next(wire);
     serve_next(wire);
 }
 
@@ -84,9 +87,7 @@ static void arrived(void *arg)
     while (wire->transit.first && wire->transit.first->due <= world->now) {
         wire->path->deliver(segments_take(&wire->transit));
     }
-    if (wire->transit.first) {
-        sim_timer_set(&wire->arrive, wire->transit.first->due);
-    }
+    arrive_next(wire);
 }
 
 static uint64_t queue_limit(uint64_t rate, uint64_t time)
@@ -102,6 +103,7 @@ void sim_path_init(struct sim_path *path, struct sim_world *world, unsigned inde
     memset(path, 0, sizeof(*path));
     path->world = world;
     path->index = index;
+    path->loss = spec->loss;
     path->deliver = deliver;
     for (unsigned side = 0; side < 2; side++) {
         struct sim_wire *wire = &path->wires[side];
@@ -125,14 +127,31 @@ void sim_path_clear(struct sim_path *path)
     }
 }
 
-bool sim_path_send(struct sim_path *path, struct sim_segment *segment)
+/* Whether the queue has no room for it; while nothing moves, it grows without a limit. */
+static bool is_full(const struct sim_wire *wire, uint64_t size)
+{
+    return wire->queue.first && wire->paused == 0 && wire->queued + size > wire->limit;
+}
+
+void sim_path_send(struct sim_path *path, struct sim_segment *segment)
 {
     struct sim_wire *wire = &path->wires[segment->side];
+    uint64_t size = segment->len + HEADERS;
 
-    wire->queued += segment->len + HEADERS;
+    if (wire->holes) {
+        path->swallowed++;
+        free(segment);
+        return;
+    }
+    if ((path->loss && sim_rng_below(&path->world->rng, path->loss) == 0) || is_full(wire, size)) {
+        path->dropped++;
+        sim_note(path->world, SIM_NOTE_DROPPED, path->index, segment->side, wire->queued);
+        free(segment);
+        return;
+    }
+    wire->queued += size;
     segments_put(&wire->queue, segment);
     serve_next(wire);
-    return wire->queued > wire->limit && segment->len > 0;
 }
 
 void sim_path_set_rate(struct sim_path *path, uint64_t rate)
@@ -160,7 +179,9 @@ void sim_path_pause(struct sim_path *path, unsigned sides, bool on)
         wire->paused = on ? wire->paused + 1 : wire->paused - 1;
         if (wire->paused) {
             sim_timer_clear(&wire->serve);
+            sim_timer_clear(&wire->arrive);
         } else {
+            arrive_next(wire);
             serve_next(wire);
         }
     }
@@ -169,8 +190,16 @@ void sim_path_pause(struct sim_path *path, unsigned sides, bool on)
 void sim_path_hole(struct sim_path *path, unsigned sides, bool on)
 {
     for (unsigned side = 0; side < 2; side++) {
-        if (sides & (1u << side)) {
-            path->wires[side].holes += on ? 1u : -1u;
+        struct sim_wire *wire = &path->wires[side];
+        if (!(sides & (1u << side))) {
+            continue;
+        }
+        wire->holes += on ? 1u : -1u;
+        if (on) {
+            path->swallowed += segments_clear(&wire->queue) + segments_clear(&wire->transit);
+            wire->queued = 0;
+            sim_timer_clear(&wire->serve);
+            sim_timer_clear(&wire->arrive);
         }
     }
 }

@@ -60,12 +60,10 @@ struct sim_pipe *sim_pipe_dial(struct sim_path *path, unsigned number, uint64_t 
                                sim_notify_cb notify, void *arg)
 {
     struct sim_pipe *pipe = sim_alloc(sizeof(*pipe));
-    uint64_t burst = path->wires[0].rate / 2000 / SIM_MSS; /* half a millisecond */
 
     pipe->path = path;
     pipe->number = number;
     pipe->sndbuf = sndbuf;
-    pipe->burst = SIM_MSS * (uint32_t)(burst < 1 ? 1 : burst > 32 ? 32 : burst);
     pipe->ends[0].state = SIM_END_CONNECTING;
     sim_pipe_set_owner(pipe, 0, notify, arg);
     sim_tcp_init(pipe);
@@ -73,19 +71,18 @@ struct sim_pipe *sim_pipe_dial(struct sim_path *path, unsigned number, uint64_t 
     return pipe;
 }
 
-static void release_bytes(struct sim_flow *flow)
+static void flow_clear(struct sim_flow *flow)
 {
     free(flow->data);
-    flow->data = NULL;
-    flow->capacity = 0;
-    flow->base = flow->written;
+    sim_board_clear(&flow->board);
+    sim_arrivals_clear(&flow->arrivals);
 }
 
 void sim_pipe_free(struct sim_pipe *pipe)
 {
     if (pipe) {
-        release_bytes(&pipe->flows[0]);
-        release_bytes(&pipe->flows[1]);
+        flow_clear(&pipe->flows[0]);
+        flow_clear(&pipe->flows[1]);
         free(pipe);
     }
 }
@@ -107,7 +104,8 @@ bool sim_pipe_alive(const struct sim_pipe *pipe)
 uint64_t sim_pipe_space(const struct sim_pipe *pipe, unsigned side)
 {
     const struct sim_flow *flow = &pipe->flows[side];
-    uint64_t size = flow->cwnd * 2 > pipe->sndbuf ? flow->cwnd * 2 : pipe->sndbuf;
+    uint64_t grown = 2ull * flow->congestion.cwnd * SIM_MSS; /* as Linux tunes it */
+    uint64_t size = grown > pipe->sndbuf ? grown : pipe->sndbuf;
     uint64_t used = flow->written > flow->una ? flow->written - flow->una : 0;
 
     return size > used ? size - used : 0;
@@ -168,7 +166,7 @@ uint64_t sim_pipe_unsent(const struct sim_pipe *pipe, unsigned side)
 {
     const struct sim_flow *flow = &pipe->flows[side];
 
-    return flow->written > flow->sent ? flow->written - flow->sent : 0;
+    return flow->written > flow->nxt ? flow->written - flow->nxt : 0;
 }
 
 void sim_pipe_want_write(struct sim_pipe *pipe, unsigned side, uint64_t mark)

@@ -2,15 +2,15 @@
 /*
  * A pipe: one TCP connection over a path, the transport of one subflow. Side 0 has dialled it.
  *
- * Reliable and in order as TCP is, and with what of TCP a session can feel: a handshake, a bounded
- * send buffer, a congestion window that fills the bottleneck's queue, retransmission time-outs that
- * back off during an outage, RST for what comes to a closed end, an end of each half by FIN. Bytes
+ * Reliable and in order as TCP is, and with all of TCP that a session can feel: see tcp.h. Bytes
  * that were written may be lost only by an abort or a reset.
  */
 #ifndef SIM_PIPE_H
 #define SIM_PIPE_H
 
+#include "congestion.h"
 #include "path.h"
+#include "scoreboard.h"
 
 #define SIM_MSS 1448u
 
@@ -33,6 +33,12 @@ struct sim_end {
     uint64_t write_mark;
 };
 
+enum sim_flow_state {
+    SIM_FLOW_OPEN,
+    SIM_FLOW_RECOVERY, /* segments were lost, others still arrive */
+    SIM_FLOW_LOSS,     /* the retransmission timer has fired */
+};
+
 /* One direction, named after the side that sends. Offsets count bytes; FIN counts as one more. */
 struct sim_flow {
     uint8_t *data; /* ring of [base, written) */
@@ -40,23 +46,36 @@ struct sim_flow {
     uint64_t base;
     uint64_t written;
     uint64_t una;      /* acknowledged up to here */
-    uint64_t nxt;      /* sent up to here, since the last retransmission */
-    uint64_t sent;     /* the same, at the most ever */
-    uint64_t received; /* at the other side */
+    uint64_t nxt;      /* sent up to here */
+    uint64_t received; /* at the other side, in order */
     uint64_t read;     /* by the other side's owner */
     bool fin;          /* nothing is written any more */
     bool cut;          /* a middlebox has ended it: what is written from now on is lost */
     bool stopped;      /* nothing is sent any more */
-    uint64_t cwnd, ssthresh, recover;
-    unsigned dupacks;
+
+    /* the sender */
+    enum sim_flow_state state;
+    struct sim_board board;
+    struct sim_congestion congestion;
+    uint64_t recover; /* not OPEN: until this is acknowledged */
+    uint64_t resent;  /* not OPEN: when something was sent again first; 0: nothing was */
     uint64_t srtt, rttvar, min_rtt;
-    bool timing;
-    uint64_t timed_offset, timed_at;
+    uint64_t dialled; /* when SYN was sent */
     unsigned backoff;
-    uint64_t progress;  /* when the last new acknowledgement came */
+    bool probing;       /* the timer is to send a tail loss probe */
+    bool probed;        /* one is out */
+    uint64_t sent_at;   /* when something new was sent last; 0: never */
+    uint64_t progress;  /* when the last new acknowledgement came, or sending began */
+    uint64_t timed;     /* what the retransmission timer counts from */
     uint64_t delivered; /* segments, those above a gap included */
-    uint64_t sacked;    /* of these: above the gap */
-    struct sim_timer rto;
+    struct sim_timer timer;
+
+    /* the receiver, on the other side */
+    struct sim_arrivals arrivals;
+    uint64_t told;    /* what its last segment has acknowledged */
+    uint64_t stamp;   /* of what it acknowledges */
+    unsigned at_once; /* so many acknowledgements are not delayed */
+    struct sim_timer ack;
 };
 
 struct sim_pipe {
@@ -68,7 +87,6 @@ struct sim_pipe {
     struct sim_timer syn;
     unsigned syns;
     uint64_t sndbuf;    /* at the least */
-    uint32_t burst;     /* bytes a segment */
     unsigned stalled;   /* how many faults hold this one pipe back */
     bool reads_nothing; /* a reset takes with it what was not read yet */
 };

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The TCP inside a pipe: handshake, window, acknowledgements, time-outs. Go-back-N where Linux has
- * SACK, and marks where it has drops; what the two ends can measure behaves alike.
+ * The TCP inside a pipe, as a session meets Linux' with the options that lib/event sets: handshake,
+ * CUBIC, SACK with loss detection by time (RACK), tail loss probes, retransmission time-outs that
+ * back off and are undone when they were a mistake, delayed acknowledgements, a send buffer that
+ * grows with the window, an end by TCP_USER_TIMEOUT.
+ *
+ * Not here: a receiver's window, since sessions always read; pacing; Nagle's algorithm.
  */
 #ifndef SIM_TCP_H
 #define SIM_TCP_H

@@ -22,6 +22,9 @@ static const struct {
     [SIM_NOTE_LOST] = {"lost", "pipe", "side", "error"},
     [SIM_NOTE_CLOSE] = {"close-subflow", "pipe", "side", "error"},
     [SIM_NOTE_RTO] = {"rto", "pipe", "side", "backoff"},
+    [SIM_NOTE_PROBE] = {"tail-probe", "pipe", "side", "out"},
+    [SIM_NOTE_RECOVERY] = {"recovery", "pipe", "side", "cwnd"},
+    [SIM_NOTE_DROPPED] = {"dropped", "path", "side", "queued"},
     [SIM_NOTE_ACTION] = {"action", "side", "type", "error"},
     [SIM_NOTE_SENT] = {"app-sent", "side", "offset", "bytes"},
     [SIM_NOTE_RECEIVED] = {"app-received", "side", "offset", "bytes"},
@@ -35,6 +38,7 @@ static const struct {
 void sim_world_init(struct sim_world *world, uint64_t seed, FILE *trace)
 {
     memset(world, 0, sizeof(*world));
+    world->seed = seed;
     sim_rng_init(&world->rng, seed);
     world->trace = trace;
     world->capacity = 64;

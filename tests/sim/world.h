@@ -44,6 +44,9 @@ enum sim_note {
     SIM_NOTE_LOST,
     SIM_NOTE_CLOSE,
     SIM_NOTE_RTO,
+    SIM_NOTE_PROBE,
+    SIM_NOTE_RECOVERY,
+    SIM_NOTE_DROPPED,
     SIM_NOTE_ACTION,
     SIM_NOTE_SENT,
     SIM_NOTE_RECEIVED,
@@ -57,6 +60,7 @@ enum sim_note {
 
 struct sim_world {
     uint64_t now;
+    uint64_t seed;
     struct sim_rng rng;
     struct sim_timer **heap; /* from 1 */
     size_t timers;
