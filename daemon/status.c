@@ -82,7 +82,7 @@ static void write_path(FILE *out, const struct tunnel *tunnel, size_t index)
             config->backup ? "backup" : "primary", info.state, info.age, info.subflows, info.rtt,
             info.rate);
     if (info.error != BRAID_OK) {
-        record_value(out, "error", braid_strerror(info.error));
+        record_value(out, "error", info.reason);
     }
     putc('\n', out);
 }

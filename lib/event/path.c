@@ -128,6 +128,23 @@ int braid_path_set_congestion_control(struct braid_path *path, const char *name)
     return set_name(path->congestion_control, sizeof path->congestion_control, name);
 }
 
+/* Why a path is down: what is not reached is the remote endpoint, not the target. */
+static const char *reason_of(int error)
+{
+    switch (error) {
+    case BRAID_ERR_REFUSED:
+        return "connection refused";
+    case BRAID_ERR_TIMED_OUT:
+        return "no answer";
+    case BRAID_ERR_UNREACHABLE:
+        return "unreachable";
+    case BRAID_ERR_SYSTEM:
+        return "this machine cannot connect now";
+    default:
+        return braid_strerror(error);
+    }
+}
+
 void braid_path_get_info(struct braid_path *path, struct braid_path_info *info)
 {
     static const char *const names[] = {
@@ -137,6 +154,7 @@ void braid_path_get_info(struct braid_path *path, struct braid_path_info *info)
         [BRAID_PATH_DOWN] = "down",
     };
     struct braid_path_view view = braid_path_state_view(&path->state);
+    bool down = view.health == BRAID_PATH_DOWN;
     uint64_t now = braid_clock();
 
     *info = (struct braid_path_info){
@@ -145,7 +163,8 @@ void braid_path_get_info(struct braid_path *path, struct braid_path_info *info)
         .rtt = view.rtt < UINT32_MAX ? (uint32_t)view.rtt : UINT32_MAX,
         .rate = view.rate,
         .subflows = view.alive,
-        .error = view.health == BRAID_PATH_DOWN ? view.error : BRAID_OK,
+        .error = down ? view.error : BRAID_OK,
+        .reason = down ? reason_of(view.error) : "",
     };
 }
 

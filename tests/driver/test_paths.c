@@ -50,6 +50,14 @@ START_TEST(each_path_has_its_source)
 }
 END_TEST
 
+static const char *reason_of(struct braid_path *path)
+{
+    struct braid_path_info info;
+
+    braid_path_get_info(path, &info);
+    return info.reason;
+}
+
 START_TEST(an_interface_is_bound_to)
 {
     struct braid_path *via[2] = {world_path(&w, w.address), world_path(&w, w.address)};
@@ -61,6 +69,8 @@ START_TEST(an_interface_is_bound_to)
     ck_assert(app.connected);
     ck_assert(run_until(w.base, is_down, via[1], 5));
     ck_assert_str_eq(state_of(via[0]), "up");
+    ck_assert_str_eq(reason_of(via[0]), "");
+    ck_assert_str_eq(reason_of(via[1]), "unreachable");
 }
 END_TEST
 
@@ -173,6 +183,7 @@ START_TEST(silent_first_path_costs_nothing)
     ck_assert(app.connected);
     /* 5 s are given to a path of which nothing is known. */
     ck_assert(run_until(w.base, is_down, via[0], 8));
+    ck_assert_str_eq(reason_of(via[0]), "no answer");
     app_connect_paths(&w, &second, via, 2);
     ck_assert_double_lt(seconds_until(connected, &second, 5), 0.5);
     ck_assert(second.connected);
@@ -211,6 +222,7 @@ START_TEST(new_sessions_try_all_dead_paths)
     app_connect_paths(&w, &app, via, 2);
     ck_assert(run_until(w.base, is_down, via[0], 5));
     ck_assert(run_until(w.base, is_down, via[1], 5));
+    ck_assert_str_eq(reason_of(via[1]), "connection refused");
     for (unsigned i = 0; i < 2; i++)
         braid_path_state_ask(&via[i]->state, 1, true, braid_clock(), &when);
     ck_assert(!dials(via[0]) && !dials(via[1]));

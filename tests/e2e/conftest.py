@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: worlds, tunnels, origins; and the logs of a test that has failed."""
 
+import contextlib
 import os
 import resource
 
 import pytest
 
-from harness import names, net, origin as origins
+from harness import names, net, origin as origins, paths
 from harness.world import World
 
 WORLD = pytest.StashKey()
@@ -97,3 +98,13 @@ def start_early(request):
     if names.why_not() is None and any('aged_names' in item.fixturenames
                                        for item in request.session.items):
         request.getfixturevalue('aged_names')
+
+
+@pytest.fixture
+def laboratories():
+    """Makes laboratories, which outlive the processes in them."""
+    reason = paths.why_not()
+    if reason:
+        pytest.skip(reason)
+    with contextlib.ExitStack() as stack:
+        yield lambda links, **more: stack.enter_context(paths.Laboratory(links, **more))

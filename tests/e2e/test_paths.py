@@ -1,84 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Many paths, real ones as far as TCP can tell: namespaces joined by emulated links (tests/lab)."""
 
-import contextlib
-import os
-import sys
 import time
 
 import pytest
 
 from harness import net, origin as origins
+from harness.paths import TWO, Path, Paths
 from harness.pattern import DOWN, UP
 from harness.transfer import Transfer
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'lab'))
-from laboratory import Laboratory, Path, why_not  # pylint: disable=wrong-import-position
-
 pytestmark = pytest.mark.heavy
-
-TWO = (Path('40mbit', '5ms', '50ms'), Path('40mbit', '5ms', '50ms'))
-
-
-@pytest.fixture(scope='module', autouse=True)
-def privilege():
-    """All of this needs namespaces and interfaces of its own."""
-    reason = why_not()
-    if reason:
-        pytest.skip(reason)
-
-
-class Paths:
-    """A laboratory with braidd at both ends, a path for each of its links."""
-
-    def __init__(self, lab, world, section='', handler=None):
-        self.lab = lab
-        self.links = lab.links
-        self._world = world
-        self.target = lab.server.call(lambda: world.origin(handler=handler))
-        port = net.free_port()
-        self.remote = world.remote(self.target.address, address=f'0.0.0.0:{port}',
-                                   section='insecure = yes', prefix=lab.server.prefix)
-        remotes = '\nremote = '.join(f'{path.server}:{port}' for path in lab.paths)
-        self.local = world.local(remotes, section=f'insecure = yes\n{section}',
-                                 prefix=lab.client.prefix)
-        self._port = port
-
-    def connect(self):
-        """A client beside the local endpoint."""
-        return self.lab.client.call(self._world.connect, self.local.address)
-
-    def subflows(self):
-        """The client's addresses of the subflows that are established now."""
-        lines = self.lab.client.run('ss', '-Htn', 'state', 'established', 'dport', '=',
-                                    f':{self._port}').splitlines()
-        return sorted(line.split()[2] for line in lines)
-
-    def transfer(self):
-        """A session with bytes both ways, on every path."""
-        transfer = Transfer(self, self.target)
-        transfer.wait_subflows(len(self.lab.paths))
-        transfer.wait_more()
-        return transfer
-
-    def carried(self, path):
-        """Bytes of frames that a path has delivered, both ways."""
-        stats = self.links[path - 1].stats()
-        return stats['ab']['out_bytes'] + stats['ba']['out_bytes']
-
-    def wait_carried(self, path, more=1 << 20):
-        """Waits until a path has carried so many more bytes."""
-        goal = self.carried(path) + more
-        net.wait_for(lambda: self.carried(path) >= goal, f'{more} more bytes on path {path}',
-                     interval=0.05)
-
-
-@pytest.fixture
-def laboratories():
-    """Makes laboratories, which outlive the processes in them."""
-    with contextlib.ExitStack() as stack:
-        yield lambda links, **more: stack.enter_context(Laboratory(links, **more))
-
 
 @pytest.fixture
 def two(laboratories, world):

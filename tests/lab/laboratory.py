@@ -9,7 +9,8 @@
 Path i (from 1) is the interface "path<i>" on both sides, 10.77.i.1 at the client's and 10.77.i.2 at
 the server's. Either side reaches an address of the other by the path that it belongs to. The server
 has 10.77.0.1 as well, which every path leads to, the first by default. On the client a socket bound
-to a source address, or to an interface, leaves by that path.
+to a source address, or to an interface, leaves by that path; without policy, as on a machine that
+nobody has set up for that, the source address alone decides nothing.
 
 By hand, with commands for the emulator (linkemu --help) on standard input:
 
@@ -209,13 +210,14 @@ class Emulator:
 class Laboratory:
     """Both namespaces and the links between them; close() or "with" takes them away."""
 
-    def __init__(self, paths, congestion_control=None, seed=1):
+    def __init__(self, paths, congestion_control=None, seed=1, policy=True):
         reason = why_not()
         if reason:
             raise LaboratoryError(reason)
         self.paths = [dataclasses.replace(
             path, index=i, client=f'10.77.{i}.1', server=f'10.77.{i}.2', interface=f'path{i}')
             for i, path in enumerate(paths, 1)]
+        self._policy = policy
         self._congctl = f' congctl {congestion_control}' if congestion_control else ''
         self._open = []
         try:
@@ -258,7 +260,8 @@ class Laboratory:
                     f'dev {dev} nud permanent',
                 ])
             self.server.batch(self._address(path, path.server))
-            self.client.batch([f'rule add from {path.client} lookup {i} priority {100 + i}'])
+            if self._policy:
+                self.client.batch([f'rule add from {path.client} lookup {i} priority {100 + i}'])
             self.add_address(i)
         self.server.batch([f'address add {SHARED}/32 dev lo'])
 
@@ -272,8 +275,10 @@ class Laboratory:
         path = self.paths[index - 1]
         default = (f'default via {path.server} dev {path.interface} src {path.client}'
                    f'{self._congctl}')
-        self.client.batch([*self._address(path, path.client), f'route add {default} metric {index}',
-                           f'route add {default} table {index}'])
+        lines = [*self._address(path, path.client), f'route add {default} metric {index}']
+        if self._policy:
+            lines.append(f'route add {default} table {index}')
+        self.client.batch(lines)
 
     def remove_address(self, index):
         """Takes it away, as a lost lease does; the kernel removes the routes with it."""

@@ -93,12 +93,13 @@ BRAID_EXPORT int braid_path_set_congestion_control(struct braid_path *path, cons
 
 /** What is known about a path; a snapshot. */
 struct braid_path_info {
-    const char *state; /**< "unknown", "up", "suspect", "down"; static */
-    uint64_t age;      /**< microseconds that it has been so */
-    uint32_t rtt;      /**< smoothed round trip, microseconds; 0: not known yet */
-    uint64_t rate;     /**< bytes a second that a busy subflow gets on it; 0: not known yet */
-    unsigned subflows; /**< alive on it now, of all streams */
-    int error;         /**< while it is down: why; else BRAID_OK */
+    const char *state;  /**< "unknown", "up", "suspect", "down"; static */
+    uint64_t age;       /**< microseconds that it has been so */
+    uint32_t rtt;       /**< smoothed round trip, microseconds; 0: not known yet */
+    uint64_t rate;      /**< bytes a second that a busy subflow gets on it; 0: not known yet */
+    unsigned subflows;  /**< alive on it now, of all streams */
+    int error;          /**< while it is down: why; else BRAID_OK */
+    const char *reason; /**< the same in words, as "connection refused"; else ""; static */
 };
 
 /** Fills in info; from any thread. */
