@@ -29,11 +29,9 @@ struct acceptor {
 static void pause_accepting(struct acceptor *acceptor, const char *what, const char *why)
 {
     static const struct timeval pause_time = {0, PAUSE_MICROSECONDS};
-    unsigned dropped = 0;
 
-    if (log_allowed(&acceptor->log_limit, PAUSE_LINES, &dropped)) {
-        log_line(BRAID_LOG_WARNING, "%s: accepting pauses: %s: %s", acceptor->name, what, why);
-    }
+    log_limited(&acceptor->log_limit, PAUSE_LINES, BRAID_LOG_WARNING,
+                "%s: accepting pauses: %s: %s", acceptor->name, what, why);
     acceptor->paused = true;
     event_del(acceptor->event);
     event_add(acceptor->pause_over, &pause_time);

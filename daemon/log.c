@@ -13,7 +13,7 @@
 
 #include "daemon/log.h"
 
-#define WINDOW UINT64_C(60000000) /* of log_allowed(), microseconds */
+#define WINDOW UINT64_C(60000000) /* of log_limited(), microseconds */
 
 /* One write(2) of up to PIPE_BUF bytes is not mixed with others, on a pipe too. */
 struct line {
@@ -152,14 +152,14 @@ void log_from_library(enum braid_severity severity, const char *message, void *a
         put_line(severity, message);
 }
 
-bool log_allowed(struct log_limit *limit, unsigned burst, unsigned *dropped)
+/* Whether one more line is allowed; *dropped: how many were left out before it. */
+static bool is_allowed(struct log_limit *limit, unsigned burst, unsigned *dropped)
 {
     struct timespec now;
     uint64_t us;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-    *dropped = 0;
     if (limit->lines == 0 || us - limit->window_start >= WINDOW) {
         limit->window_start = us;
         limit->lines = 0;
@@ -172,4 +172,24 @@ bool log_allowed(struct log_limit *limit, unsigned burst, unsigned *dropped)
     *dropped = limit->dropped;
     limit->dropped = 0;
     return true;
+}
+
+void log_limited(struct log_limit *limit, unsigned burst, enum braid_severity severity,
+                 const char *format, ...)
+{
+    char message[PIPE_BUF];
+    unsigned dropped;
+    size_t length;
+    va_list ap;
+
+    if (!is_wanted(severity) || !is_allowed(limit, burst, &dropped))
+        return;
+    va_start(ap, format);
+    vsnprintf(message, sizeof(message), format, ap);
+    va_end(ap);
+    length = strlen(message);
+    if (dropped > 0)
+        snprintf(message + length, sizeof(message) - length, " (and %u like it before, not shown)",
+                 dropped);
+    put_line(severity, message);
 }

@@ -32,15 +32,15 @@ void log_line(enum braid_severity severity, const char *format, ...)
 void log_from_library(enum braid_severity severity, const char *message, void *arg);
 
 /*
- * Allows at most `burst` lines a minute from the place that owns `limit`, which starts zeroed and
- * belongs to one thread. The first line after some were dropped tells their number through
- * *dropped, which is 0 otherwise.
+ * Writes a line, but at most `burst` a minute from the place that owns `limit`, which starts zeroed
+ * and belongs to one thread. The first line after some were left out tells their number.
  */
 struct log_limit {
     uint64_t window_start; /* microseconds, monotonic */
     unsigned lines;
     unsigned dropped;
 };
-bool log_allowed(struct log_limit *limit, unsigned burst, unsigned *dropped);
+void log_limited(struct log_limit *limit, unsigned burst, enum braid_severity severity,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -35,12 +35,9 @@ void tunnel_local_serve(struct worker *worker, struct tunnel *tunnel, int fd, co
 
     if (stream == NULL) {
         static _Thread_local struct log_limit limit;
-        unsigned dropped = 0;
 
-        if (log_allowed(&limit, 1, &dropped)) {
-            log_line(BRAID_LOG_ERR, "[local %s] client %s reset: no memory for a session",
-                     tunnel->config->name, client);
-        }
+        log_limited(&limit, 1, BRAID_LOG_ERR, "[local %s] client %s reset: no memory for a session",
+                    tunnel->config->name, client);
         sockopt_close_reset(fd);
         worker_discharge(worker);
         return;

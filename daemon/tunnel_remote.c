@@ -52,12 +52,9 @@ static void callback_dialled(int fd, int error, void *arg)
 
 static void refuse(struct tunnel_remote *remote, struct braid_stream *stream, const char *client)
 {
-    unsigned dropped = 0;
-
-    if (log_allowed(&remote->log_limit, 1, &dropped)) {
-        log_line(BRAID_LOG_WARNING, "[remote %s] session from %s refused: max-sessions is reached",
-                 remote->tunnel->config->name, client);
-    }
+    log_limited(&remote->log_limit, 1, BRAID_LOG_WARNING,
+                "[remote %s] session from %s refused: max-sessions is reached",
+                remote->tunnel->config->name, client);
     braid_stream_reset(stream, BRAID_ERR_LIMIT);
     braid_stream_free(stream);
 }

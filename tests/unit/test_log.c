@@ -256,28 +256,53 @@ START_TEST(threads_do_not_mix)
 }
 END_TEST
 
+/* Asks for some lines of which at most three a minute are wanted. */
+static void say(struct log_limit *limit, int times)
+{
+    while (times-- > 0)
+        log_limited(limit, 3, BRAID_LOG_WARNING, "again %s", "and again");
+}
+
+/* How many lines came, all of them with these words at the end. */
+static int count_lines(const char *end)
+{
+    const char *line;
+    int count = 0;
+
+    while (*(line = take()) != '\0') {
+        ck_assert_str_eq(strstr(line, "warning "), end);
+        count++;
+    }
+    return count;
+}
+
 START_TEST(lines_a_minute)
 {
     struct log_limit limit = {0};
-    unsigned dropped = 99;
 
-    for (int i = 0; i < 3; i++) {
-        ck_assert(log_allowed(&limit, 3, &dropped));
-        ck_assert_uint_eq(dropped, 0);
-    }
-    for (int i = 0; i < 5; i++)
-        ck_assert(!log_allowed(&limit, 3, &dropped));
-    ck_assert_uint_eq(dropped, 0);
-
+    say(&limit, 8);
+    ck_assert_int_eq(count_lines("warning again and again\n"), 3);
     limit.window_start -= 59000000; /* not a minute yet */
-    ck_assert(!log_allowed(&limit, 3, &dropped));
+    say(&limit, 1);
+    ck_assert_str_eq(take(), "");
     limit.window_start -= 1000000;
-    ck_assert(log_allowed(&limit, 3, &dropped));
-    ck_assert_uint_eq(dropped, 6);
-    ck_assert(log_allowed(&limit, 3, &dropped));
-    ck_assert_uint_eq(dropped, 0);
-    ck_assert(log_allowed(&limit, 3, &dropped));
-    ck_assert(!log_allowed(&limit, 3, &dropped));
+    say(&limit, 1);
+    ck_assert_int_eq(count_lines("warning again and again (and 6 like it before, not shown)\n"), 1);
+    say(&limit, 5);
+    ck_assert_int_eq(count_lines("warning again and again\n"), 2);
+}
+END_TEST
+
+/* What the level leaves out is not counted either. */
+START_TEST(lines_below_the_level_use_nothing_up)
+{
+    struct log_limit limit = {0};
+
+    for (int i = 0; i < 10; i++)
+        log_limited(&limit, 3, BRAID_LOG_DEBUG, "nobody wants to know");
+    ck_assert_str_eq(take(), "");
+    say(&limit, 3);
+    ck_assert_int_eq(count_lines("warning again and again\n"), 3);
 }
 END_TEST
 
@@ -300,6 +325,7 @@ int main(void)
     tcase_add_test(tc, errno_is_kept);
     tcase_add_test(tc, threads_do_not_mix);
     tcase_add_test(tc, lines_a_minute);
+    tcase_add_test(tc, lines_below_the_level_use_nothing_up);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     /* With CK_FORK=no these would see what those before them left. */
