@@ -208,6 +208,18 @@ static int start(struct daemon *daemon)
     return 0;
 }
 
+/* There is nothing left to stop: one more signal must not turn a clean end into a death by it. */
+static void block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++) {
+        sigaddset(&set, handled_signals[i]);
+    }
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void stop(struct daemon *daemon)
 {
     struct crew *crew = &daemon->crew;
@@ -220,6 +232,7 @@ static void stop(struct daemon *daemon)
     braid_group_free(crew->group);
     tunnels_free(crew->tunnels, daemon->config->tunnel_count);
     mailbox_free(daemon->mailbox);
+    block_signals();
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         if (daemon->signals[i] != NULL) {
             event_free(daemon->signals[i]);

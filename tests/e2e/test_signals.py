@@ -80,6 +80,15 @@ def test_the_second_signal_stops(world, tunnel, target, end):
     net.assert_reset(served, 5)
 
 
+def test_signals_until_the_very_end(world):
+    """However many come, and however late: it ends by itself."""
+    for i in range(10):
+        local = world.local('127.0.0.1:1', name=f'local{i}')
+        while local.alive():
+            local.signal(signal.SIGTERM)
+        assert local.wait_exit() == 0
+
+
 def test_nothing_is_left_in_the_file_system(world, echo):
     """The unix sockets of a daemon that has stopped are gone."""
     tunnel = world.tunnel(echo.address, local={'listen': 'unix:' + world.path('clients')})
