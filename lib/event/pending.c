@@ -73,9 +73,11 @@ static void refuse(struct braid_pending *pending, const struct braid_hello *hell
     uint8_t bytes[BRAID_GREETING_MAX];
     struct iovec v = {.iov_base = bytes};
     struct braid_transport transport;
+    bool late = error == BRAID_ERR_FINISHED; /* what a slow path may well bring */
     char buf[128];
 
-    braid_log(context, BRAID_LOG_INFO, BRAID_LOG_REFUSED,
+    braid_log(context, late ? BRAID_LOG_DEBUG : BRAID_LOG_INFO,
+              late ? BRAID_LOG_LATE : BRAID_LOG_REFUSED,
               "subflow from %s for session %016llx refused: %s",
               peer_text(&pending->peer, buf, sizeof buf), (unsigned long long)hello->session,
               braid_strerror(error));
