@@ -43,7 +43,8 @@ static void configure(struct braid_session_config *config, const struct braid_co
                       const struct braid_options *options)
 {
     config->instance = braid_group_instance(context->group);
-    config->mode = options->redundant ? BRAID_MODE_REDUNDANT : BRAID_MODE_AGGREGATE;
+    if (options->redundant)
+        config->mode = BRAID_MODE_REDUNDANT; /* else as the peer wishes */
     config->max_subflows = options->max_subflows;
     config->grace = options->grace * BRAID_MILLISECOND;
     config->window = options->window;

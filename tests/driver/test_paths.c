@@ -245,6 +245,28 @@ START_TEST(addresses_of_a_path_are_tried_in_turn)
 }
 END_TEST
 
+static bool both_received_all(void *arg)
+{
+    return received_all(arg) && app.received == w.script.to_send;
+}
+
+/* Both ends send every byte twice, though only one was told to. */
+START_TEST(redundant_goes_both_ways)
+{
+    struct braid_stream_info info;
+
+    braid_options_set_redundant(w.options, true); /* the listener has a copy of its own */
+    app.to_send = w.script.to_send = 4 * MIB;
+    app_connect_paths(&w, &app, paths, 2);
+    ck_assert(run_until(w.base, both_received_all, NULL, 30));
+    ck_assert(!app.wrong && !w.apps[0].wrong);
+    braid_stream_get_info(app.stream, &info);
+    ck_assert_uint_gt(info.bytes_resent, 1 * MIB);
+    braid_stream_get_info(w.apps[0].stream, &info);
+    ck_assert_uint_gt(info.bytes_resent, 1 * MIB);
+}
+END_TEST
+
 /* ---- backup ---- */
 
 START_TEST(backup_is_left_alone_by_short_sessions)
@@ -342,6 +364,7 @@ int main(void)
     tcase_add_test(tc, new_sessions_leave_a_dead_path_alone);
     tcase_add_test(tc, new_sessions_try_all_dead_paths);
     tcase_add_test(tc, addresses_of_a_path_are_tried_in_turn);
+    tcase_add_test(tc, redundant_goes_both_ways);
     tcase_add_test(tc, backup_is_left_alone_by_short_sessions);
     tcase_add_test(tc, backup_waits_without_data);
     tcase_add_test(tc, backup_follows_a_refusal_at_once);

@@ -10,7 +10,7 @@ import pytest
 
 from harness import net, origin as origins
 from harness.paths import NOBODY, SHARED, TWO, Paths
-from harness.pattern import UP
+from harness.pattern import DOWN, UP
 
 pytestmark = pytest.mark.heavy
 
@@ -204,17 +204,21 @@ def test_a_backup_is_all_there_is(laboratories, world):
     assert paths.state('a')['state'] == 'down'
 
 
-def test_redundant_sends_every_byte_on_both(laboratories, world):
+@pytest.mark.parametrize('way', ['up', 'down'])
+def test_redundant_sends_every_byte_on_both(laboratories, world, way):
     paths = Paths(laboratories(TWO), world, section='mode = redundant', sections=BY_INTERFACE)
     client, served = paths.connect(), paths.target.accept()
+    source, sink = (client, served) if way == 'up' else (served, client)
+    pattern, lane = (UP, 'ab') if way == 'up' else (DOWN, 'ba')
     net.wait_for(lambda: len(paths.subflows()) == 2, 'both subflows')
-    before = [paths.carried(path, 'ab') for path in (1, 2)]
-    sender = net.background(net.send_pattern, client, UP, 4_000_000)
-    net.recv_pattern(served, UP, 4_000_000)
+    before = [paths.carried(path, lane) for path in (1, 2)]
+    sender = net.background(net.send_pattern, source, pattern, 4_000_000)
+    net.recv_pattern(sink, pattern, 4_000_000)
     sender.result(net.DEADLINE)
-    carried = [paths.carried(path, 'ab') - start for path, start in zip((1, 2), before)]
+    carried = [paths.carried(path, lane) - start for path, start in zip((1, 2), before)]
     assert min(carried) > 3_000_000, carried
-    session, = paths.local.status_json()['tunnels'][0]['sessions']
+    ends = {'up': paths.local, 'down': paths.remote}
+    session, = ends[way].status_json()['tunnels'][0]['sessions']
     assert session['resent'] > 2_500_000
 
 

@@ -33,8 +33,9 @@ BRAID_EXPORT void braid_options_free(struct braid_options *options);
 BRAID_EXPORT int braid_options_set_subflows(struct braid_options *options, unsigned n);
 
 /**
- * Sets whether every byte is sent on the two best paths, rather than on one; default: false. It
- * says nothing about what the other end sends.
+ * Sets whether every byte is sent on the two best paths, rather than on one; default: false. A
+ * connecting stream asks the other end for the same; of a listener's, it says only what is sent
+ * from here.
  */
 BRAID_EXPORT void braid_options_set_redundant(struct braid_options *options, bool redundant);
 
