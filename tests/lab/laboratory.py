@@ -21,6 +21,7 @@ which waits for the end of its standard input, and the interfaces as long as the
 """
 
 import argparse
+import contextlib
 import ctypes
 import dataclasses
 import json
@@ -46,6 +47,10 @@ SYSCTLS = {
 }
 
 
+DEFAULT = 'net.ipv4.tcp_congestion_control'
+DEFAULT_LOCK = threading.Lock()
+
+
 class LaboratoryError(Exception):
     """The laboratory cannot be made, or one of its commands failed; the text says why."""
 
@@ -68,6 +73,24 @@ class Path:
     def settings(self):
         """For add or set."""
         return f'rate {self.rate} delay {self.delay} queue {self.queue} {self.more}'.strip()
+
+
+@contextlib.contextmanager
+def _default(congestion_control):
+    """Namespaces made meanwhile have this default, which can be set in none of them afterwards.
+
+    The routes say it too, but kernel MPTCP's later subflows ask the default alone.
+    """
+    with DEFAULT_LOCK:
+        before = _sysctl(DEFAULT)
+        if congestion_control in (None, before):
+            yield
+            return
+        try:
+            _set_sysctl(DEFAULT, congestion_control)
+            yield
+        finally:
+            _set_sysctl(DEFAULT, before)
 
 
 class Namespace:
@@ -221,8 +244,9 @@ class Laboratory:
         self._congctl = f' congctl {congestion_control}' if congestion_control else ''
         self._open = []
         try:
-            self.client = self._keep(Namespace('client'))
-            self.server = self._keep(Namespace('server'))
+            with _default(congestion_control):
+                self.client = self._keep(Namespace('client'))
+                self.server = self._keep(Namespace('server'))
             self.emulator = self._keep(Emulator((self.client, self.server)))
             self.links = [self._link(path, seed) for path in self.paths]
             self._configure()
@@ -316,6 +340,11 @@ class Laboratory:
 def _sysctl(name):
     with open('/proc/sys/' + name.replace('.', '/'), encoding='ascii') as file:
         return ' '.join(file.read().split())
+
+
+def _set_sysctl(name, value):
+    with open('/proc/sys/' + name.replace('.', '/'), 'w', encoding='ascii') as file:
+        file.write(value)
 
 
 _built = []
