@@ -5,9 +5,12 @@
 
 #define RATE_UNKNOWN 1250000u /* 10 Mbit/s: what a fresh subflow is taken for */
 #define MEASURE_MIN 20000u    /* microseconds of one rate measurement, or a round trip */
+#define MEASURE_MIN_NEW 5000u /* the same while slow start goes on */
 #define MEASURE_MAX 60000000u /* a longer one says nothing */
 #define PLATEAU 3u            /* measurements without growth: slow start is over (as BBR has it) */
 #define QUEUE_TIME 15000u     /* microseconds that a path may have in its queue because of us */
+#define QUEUE_SEEN 2000u      /* microseconds and half a round trip more: a queue, not chance */
+#define DELAYED_ACK 30000u    /* microseconds: sooner than that, it was no delayed one */
 #define PAUSE_EPOCH 2000000u
 #define PATIENCE_MIN 60000u
 #define PATIENCE_MAX 500000u
@@ -24,30 +27,39 @@ static void note_growth(struct braid_estimator *e, uint64_t measured)
 }
 
 /* Follows rises at once and falls slowly: one lost packet or late sample is no slower path. */
-static void note_rate(struct braid_estimator *e, uint64_t measured, bool busy)
+static void note_rate(struct braid_estimator *e, uint64_t measured, bool full)
 {
     if (measured >= e->rate)
         e->rate = e->rate == 0 ? measured : (e->rate + measured) / 2;
-    else if (busy)
+    else if (full)
         e->rate = (7 * e->rate + measured) / 8;
 }
 
-static void measure_rate(struct braid_estimator *e, uint64_t delivered, bool busy, uint64_t now)
+/*
+ * One measurement lasts a round trip or so. full: whether the path has had as much as it should
+ * have all the time; if not, what was slower was the application, or the scheduler.
+ */
+static void measure_rate(struct braid_estimator *e, uint64_t arrived, bool full, uint64_t now)
 {
     uint64_t elapsed = now - e->rate_start;
+    uint64_t least = e->plateau < PLATEAU ? MEASURE_MIN_NEW : MEASURE_MIN;
     uint64_t measured;
 
-    if (e->rate_start != 0 && elapsed < MEASURE_MAX && (elapsed < MEASURE_MIN || elapsed < e->rtt))
-        return;
-    if (e->rate_start != 0 && elapsed < MEASURE_MAX && delivered > e->rate_delivered) {
-        measured = (delivered - e->rate_delivered) * 1000000 / elapsed;
-        if (busy)
-            note_growth(e, measured);
-        if (busy || measured > e->rate)
-            note_rate(e, measured, busy);
+    e->full = e->full && full;
+    if (e->rate_start != 0 && elapsed < MEASURE_MAX) {
+        if (elapsed < least || elapsed < e->rtt)
+            return;
+        if (arrived > e->rate_arrived) {
+            measured = (arrived - e->rate_arrived) * 1000000 / elapsed;
+            if (e->full)
+                note_growth(e, measured);
+            if (e->full || measured > e->rate)
+                note_rate(e, measured, e->full);
+        }
     }
+    e->full = full;
     e->rate_start = now;
-    e->rate_delivered = delivered;
+    e->rate_arrived = arrived;
 }
 
 static void note_pause(struct braid_estimator *e, uint64_t pause, uint64_t now)
@@ -61,34 +73,54 @@ static void note_pause(struct braid_estimator *e, uint64_t pause, uint64_t now)
         e->pause[1] = pause;
 }
 
-/* TCP counts segments that arrived, SACKed ones too; where it does not, acknowledged bytes do. */
-static uint64_t delivered_bytes(const struct braid_sample *sample)
+/* Whether the socket holds what the path should have on its way, or nearly: see QUEUE_TIME. */
+static bool is_full(const struct braid_estimator *e)
 {
-    return sample->delivered > 0 ? sample->delivered * sample->mss : sample->bytes_acked;
+    uint64_t most = braid_estimator_cap(e);
+
+    if (most > e->window)
+        most = e->window;
+    return e->outq > 0 && e->outq >= most / 4 * 3;
 }
 
-bool braid_estimator_sample(struct braid_estimator *e, const struct braid_sample *sample, bool busy,
+/*
+ * The last segment or two before a path went silent are acknowledged late, by the delayed-ACK timer
+ * of the peer's kernel (RFC 9293, 3.8.6.3): no life, with more than these on their way.
+ */
+static bool is_straggler(const struct braid_estimator *e, const struct braid_sample *sample,
+                         uint64_t now)
+{
+    return sample->delivered > 0 && sample->delivered <= e->delivered + 2 && e->waiting &&
+           !e->straggled && e->unacked > 4 && now - e->moved > DELAYED_ACK;
+}
+
+bool braid_estimator_sample(struct braid_estimator *e, const struct braid_sample *sample,
                             uint64_t now)
 {
-    uint64_t delivered = delivered_bytes(sample);
-    bool moved = delivered > e->delivered;
+    /* Where TCP does not count the segments that arrived, acknowledged bytes do. */
+    uint64_t delivered = sample->delivered > 0 ? sample->delivered : sample->bytes_acked;
+    uint64_t arrived = sample->bytes_acked + (uint64_t)sample->sacked * sample->mss;
+    bool moved = delivered > e->delivered && !is_straggler(e, sample, now);
 
     e->sampled = true;
     e->rtt = sample->rtt;
     e->rttvar = sample->rttvar;
     if (sample->min_rtt > 0)
         e->min_rtt = sample->min_rtt;
+    e->window = (uint64_t)sample->cwnd * sample->mss;
     if (sample->rtt > 0)
-        e->window_rate = (uint64_t)sample->cwnd * sample->mss * 1000000 / sample->rtt;
+        e->window_rate = e->window * 1000000 / sample->rtt;
     e->outq = sample->outq;
     e->backoff = sample->backoff;
     if (moved && e->waiting)
         note_pause(e, now - e->moved, now);
     if (moved || !e->waiting)
         e->moved = now;
+    e->straggled = !moved && delivered > e->delivered;
     e->waiting = sample->unacked > 0;
+    e->unacked = sample->unacked;
     e->delivered = delivered;
-    measure_rate(e, delivered, busy, now);
+    measure_rate(e, arrived, is_full(e), now);
     return moved;
 }
 
@@ -113,19 +145,52 @@ void braid_estimator_arrived(struct braid_estimator *e, uint64_t now)
     e->moved = now;
 }
 
+void braid_estimator_burst(struct braid_estimator *e, uint64_t n, uint64_t elapsed)
+{
+    if (e->sampled && elapsed > e->min_rtt)
+        e->burst = n * 1000000 / (elapsed - e->min_rtt);
+}
+
 uint64_t braid_estimator_rate(const struct braid_estimator *e)
 {
-    uint64_t rate = e->rate;
+    uint64_t rate = e->rate, guess = e->window_rate;
 
-    /* While slow start goes on, what was measured is half of what is to come. */
-    if (e->plateau < PLATEAU && e->window_rate > rate)
-        rate = e->window_rate;
+    /*
+     * While slow start goes on, what was measured is half of what is to come, unless it is filling
+     * a queue already. The window alone promises too much on a short and narrow path.
+     */
+    if (e->best == 0 && e->burst != 0 && guess > e->burst)
+        guess = e->burst;
+    if (e->best != 0 && guess > 2 * e->best)
+        guess = 2 * e->best;
+    if (e->best != 0 && e->rtt > e->min_rtt + e->min_rtt / 2 + QUEUE_SEEN)
+        guess = e->best;
+    if (e->plateau < PLATEAU && guess > rate)
+        rate = guess;
     return rate != 0 ? rate : RATE_UNKNOWN;
 }
 
 uint64_t braid_estimator_arrival(const struct braid_estimator *e, uint64_t queued, uint64_t n)
 {
-    return (queued + n) * 1000000 / braid_estimator_rate(e) + e->min_rtt / 2;
+    uint64_t rate = braid_estimator_rate(e);
+    uint64_t acked = (queued + n) * 1000000 / rate, empty = n * 1000000 / rate + e->min_rtt;
+
+    return (acked > empty ? acked : empty) - e->min_rtt / 2;
+}
+
+uint64_t braid_estimator_alone(const struct braid_estimator *e, uint64_t queued, uint64_t n)
+{
+    uint64_t linear = braid_estimator_arrival(e, queued, n);
+    uint64_t at = e->min_rtt / 2, flight = e->window;
+
+    if (e->plateau >= PLATEAU || flight == 0 || e->rtt == 0)
+        return linear;
+    for (n += queued; n > flight && at < linear; flight *= 2) {
+        n -= flight;
+        at += e->rtt;
+    }
+    at += n * e->rtt / flight;
+    return at < linear ? at : linear;
 }
 
 uint64_t braid_estimator_cap(const struct braid_estimator *e)

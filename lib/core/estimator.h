@@ -18,15 +18,20 @@ struct braid_estimator {
     uint64_t min_rtt;
     uint64_t rate;        /* bytes a second, measured; 0: unknown */
     uint64_t window_rate; /* congestion window over round trip: the guess before that */
-    uint64_t best;        /* the highest measurement so far, to see when it stops growing */
-    unsigned plateau;     /* measurements since it last grew by a quarter */
+    uint64_t window;      /* the congestion window, bytes; 0: unknown */
+    uint64_t burst;   /* what the first burst arrived at: no more than that as yet; 0: unknown */
+    uint64_t best;    /* the highest measurement so far, to see when it stops growing */
+    unsigned plateau; /* measurements since it last grew by a quarter */
 
-    uint64_t delivered;  /* bytes, as far as TCP tells, of the last sample */
-    uint64_t rate_start; /* of the running measurement: time and bytes delivered then; 0: none */
-    uint64_t rate_delivered;
+    uint64_t delivered;  /* segments, or bytes, of the last sample */
+    uint64_t rate_start; /* of the running measurement: time and bytes arrived then; 0: none */
+    uint64_t rate_arrived;
+    bool full; /* since then the socket has held as much as the path should have */
 
     uint64_t outq;    /* bytes in the socket: of the last sample, and written since */
     bool waiting;     /* something was on its way, unacknowledged by TCP, at the last sample */
+    uint32_t unacked; /* segments, at the last sample */
+    bool straggled;   /* the last sample showed a delayed acknowledgement, and nothing else */
     uint64_t moved;   /* since when that shows nothing newly delivered */
     uint64_t backoff; /* TCP's own timer has fired so often in a row */
 
@@ -34,13 +39,8 @@ struct braid_estimator {
     uint64_t pause_start;
 };
 
-/*
- * Takes a sample.
- *
- * busy: whether there was always something to send since the last one; only then a low rate is the
- * subflow's own. Returns whether the sample shows that anything new was delivered.
- */
-bool braid_estimator_sample(struct braid_estimator *e, const struct braid_sample *sample, bool busy,
+/* Takes a sample; returns whether it shows that anything new was delivered. */
+bool braid_estimator_sample(struct braid_estimator *e, const struct braid_sample *sample,
                             uint64_t now);
 
 /* A measured round trip, from PING and PONG, for transports without samples. */
@@ -52,14 +52,24 @@ void braid_estimator_written(struct braid_estimator *e, uint64_t n, uint64_t now
 /* Notes that something is known to have arrived, by other means than a sample. */
 void braid_estimator_arrived(struct braid_estimator *e, uint64_t now);
 
+/* Notes that the first n bytes, written at once, were confirmed so long after, microseconds. */
+void braid_estimator_burst(struct braid_estimator *e, uint64_t n, uint64_t elapsed);
+
 /* The best guess of the rate, bytes a second, never 0. */
 uint64_t braid_estimator_rate(const struct braid_estimator *e);
 
 /*
  * When the last of n more bytes would arrive behind `queued` ones, microseconds from now:
- * (queued + n) / rate + min_rtt / 2 (transport.md 1.2).
+ * half a round trip before they are acknowledged, which is when the path, kept busy, has carried
+ * them and what is queued; of which all that fits on the path is on its way.
  */
 uint64_t braid_estimator_arrival(const struct braid_estimator *e, uint64_t queued, uint64_t n);
+
+/*
+ * In what time n more bytes would be gone if this subflow carried nothing else, microseconds. While
+ * slow start goes on, each round trip carries twice as many as the one before.
+ */
+uint64_t braid_estimator_alone(const struct braid_estimator *e, uint64_t queued, uint64_t n);
 
 /*
  * The most bytes that this subflow should have in its socket: what fills the path, and 15 ms. More

@@ -3,7 +3,7 @@
 
 #include "wire.h"
 
-#define WINDOW_START (256u * 1024u)
+#define WINDOW_START (512u * 1024u)
 #define WINDOW_SPARE (256u * 1024u) /* for acknowledgements that come in batches */
 #define EPOCH_MIN 5000u             /* microseconds; shorter ones measure the scheduler's mood */
 #define DELAY_SPARE 1000u           /* what an endpoint itself adds to a round trip */

@@ -38,7 +38,8 @@ int braid_inflight_reserve(struct braid_inflight *queue, struct braid_pool *pool
     return 0;
 }
 
-void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t len, uint64_t due)
+void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t len, uint64_t due,
+                         uint64_t now)
 {
     queue->bytes += len;
     if (queue->count > 0) {
@@ -51,7 +52,7 @@ void braid_inflight_push(struct braid_inflight *queue, uint64_t start, uint32_t 
         }
     }
     queue->at[(queue->first + queue->count) & (queue->room - 1)] =
-        (struct braid_flight){{start, start + len}, due};
+        (struct braid_flight){{start, start + len}, now, due};
     queue->count++;
 }
 
@@ -72,6 +73,17 @@ struct braid_range braid_inflight_pop(struct braid_inflight *queue, struct braid
     if (queue->count == 0 && queue->room > KEEP_ROOM)
         braid_inflight_clear(queue, pool);
     return popped;
+}
+
+bool braid_inflight_has(const struct braid_inflight *queue, uint64_t offset)
+{
+    for (size_t i = 0; i < queue->count; i++) {
+        struct braid_range range = braid_inflight_at(queue, i).range;
+
+        if (range.start <= offset && offset < range.end)
+            return true;
+    }
+    return false;
 }
 
 struct braid_flight braid_inflight_at(const struct braid_inflight *queue, size_t i)

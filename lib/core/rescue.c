@@ -22,10 +22,11 @@
 #define DOUBT_TIME 10000000u   /* without a wrong suspicion, and there is one doubt less */
 #define DOUBT_SILENCE 1000000u /* a subflow that was suspected for longer had failed indeed */
 #define HEAD_BYTES 32768u      /* what is sent again at first of a suspect's bytes */
-#define LATE_BYTES 16384u      /* what is sent again at once of those that are merely late */
-#define LATE_SPARE 20000u      /* how much sooner another subflow must be */
-#define LATE_MIN 30000u        /* how late is late */
-#define EXTRA_FREE 262144u     /* bytes sent again for lateness: so many, and 3 % */
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* ---- silence ---- */
 
@@ -146,84 +147,42 @@ static int queue_again(struct braid_session *session, uint64_t start, uint64_t e
     return 0;
 }
 
-/* Queues the first `bytes` of what is in flight, less what was queued before. */
-static int rescue_front(struct braid_subflow *subflow, uint64_t bytes)
+int braid_rescue_more(struct braid_subflow *subflow, uint64_t bytes)
 {
+    struct braid_session *session = subflow->session;
+    uint64_t want = braid_ranges_size(&session->again) + bytes;
     uint64_t position = 0;
 
-    for (size_t i = 0; i < subflow->inflight.count && position < bytes; i++) {
+    for (size_t i = 0; i < subflow->inflight.count; i++) {
         struct braid_range range = braid_inflight_at(&subflow->inflight, i).range;
-        uint64_t len = range.end - range.start;
-        uint64_t skip = subflow->rescued > position ? subflow->rescued - position : 0;
+        uint64_t start = position, have = braid_ranges_size(&session->again);
 
-        if (skip < len) {
-            uint64_t end = position + len > bytes ? range.start + bytes - position : range.end;
-
-            if (queue_again(subflow->session, range.start + skip, end) != 0)
-                return -BRAID_ERR_MEMORY;
-        }
-        position += len;
+        position += range.end - range.start;
+        if (position <= subflow->rescued)
+            continue;
+        if (have >= want)
+            return 0;
+        if (start < subflow->rescued)
+            range.start += subflow->rescued - start;
+        if (range.start < session->sendbuf.una)
+            range.start = min64(session->sendbuf.una, range.end);
+        if (range.end - range.start > want - have)
+            range.end = range.start + want - have;
+        if (queue_again(session, range.start, range.end) != 0)
+            return -BRAID_ERR_MEMORY;
+        subflow->rescued =
+            position - (braid_inflight_at(&subflow->inflight, i).range.end - range.end);
     }
-    position = position < bytes ? position : bytes;
-    if (position > subflow->rescued)
-        subflow->rescued = position;
     return 0;
 }
 
 int braid_rescue_all(struct braid_subflow *subflow)
 {
-    if (rescue_front(subflow, subflow->inflight.bytes) != 0)
+    if (braid_rescue_more(subflow, subflow->inflight.bytes) != 0)
         return -BRAID_ERR_MEMORY;
     if (subflow->session->fin_on == subflow)
         subflow->session->fin_on = NULL;
     return 0;
-}
-
-/* ---- late bytes ---- */
-
-/* Whether the budget for bytes that are only late allows n more. */
-static bool may_repeat(const struct braid_session *session, uint64_t n)
-{
-    return session->late_bytes + n <= EXTRA_FREE + session->next * 3 / 100;
-}
-
-/* The subflow that the head of the line is on, with when it was expected there; NULL: none. */
-static struct braid_subflow *head_carrier(const struct braid_session *session, uint64_t *due)
-{
-    uint64_t una = session->sendbuf.una;
-
-    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
-        struct braid_flight front;
-
-        if (s->inflight.count == 0 || s->rescued > 0)
-            continue;
-        front = braid_inflight_at(&s->inflight, 0);
-        if (front.range.start <= una && una < front.range.end) {
-            *due = front.due;
-            return s;
-        }
-    }
-    return NULL;
-}
-
-bool braid_rescue_late(struct braid_session *session, const struct braid_subflow *fast,
-                       uint64_t now)
-{
-    uint64_t due, late, sooner;
-    struct braid_subflow *slow = head_carrier(session, &due);
-
-    if (slow == NULL || slow == fast || fast->state != BRAID_SUBFLOW_ACTIVE || !fast->proven ||
-        !may_repeat(session, LATE_BYTES))
-        return false;
-    sooner = now + 2 * braid_subflow_arrival(fast, LATE_BYTES) + LATE_SPARE;
-    /* Overdue, the way back included, or not due for long while the other one idles. */
-    late = due + slow->estimator.rtt + braid_subflow_arrival(slow, 0) / 2 + LATE_MIN;
-    if (now < late && due < sooner)
-        return false;
-    if (rescue_front(slow, LATE_BYTES) != 0)
-        return false;
-    session->late_bytes += LATE_BYTES;
-    return session->again.count > 0;
 }
 
 /* ---- the watch ---- */
@@ -264,7 +223,7 @@ static void judge(struct braid_subflow *subflow, uint64_t now)
     }
     if (subflow->state == BRAID_SUBFLOW_ACTIVE) {
         suspect(subflow, now);
-        if (rescue_front(subflow, HEAD_BYTES) != 0)
+        if (braid_rescue_more(subflow, HEAD_BYTES) != 0)
             return; /* only an early start is lost: STALE or the end will try again */
     }
     if (quiet == SILENT && subflow->state == BRAID_SUBFLOW_SUSPECT &&
@@ -285,11 +244,6 @@ void braid_subflow_cut(struct braid_subflow *subflow, uint64_t now)
         subflow->state = BRAID_SUBFLOW_STALE;
     if (subflow->ping_at == 0)
         subflow->want_ping = true; /* which tells when it is back, as nothing else is sent on it */
-}
-
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 /* When to look at this subflow next. */

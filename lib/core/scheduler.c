@@ -35,3 +35,12 @@ bool braid_scheduler_can_take(const struct braid_subflow *subflow, uint64_t wait
         return false;
     return subflow->room >= QUANTUM || (subflow->room > 0 && subflow->room >= waiting);
 }
+
+bool braid_scheduler_can_repeat(const struct braid_session *session,
+                                const struct braid_subflow *subflow)
+{
+    if (!braid_session_has_again(session))
+        return braid_scheduler_can_take(subflow, QUANTUM);
+    return braid_scheduler_can_take(subflow, braid_ranges_size(&session->again)) &&
+           braid_session_has_again_for(session, subflow);
+}

@@ -44,4 +44,8 @@ bool braid_scheduler_eligible(const struct braid_session *session,
 /* Whether it can take data now, of which `waiting` bytes wait. */
 bool braid_scheduler_can_take(const struct braid_subflow *subflow, uint64_t waiting);
 
+/* Whether it can take some of what is to be sent again; of whatever will be, if nothing is yet. */
+bool braid_scheduler_can_repeat(const struct braid_session *session,
+                                const struct braid_subflow *subflow);
+
 #endif

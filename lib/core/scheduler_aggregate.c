@@ -36,8 +36,23 @@ static uint64_t next_frame(const struct braid_subflow *subflow, uint64_t waiting
     return waiting < frame ? waiting : frame;
 }
 
-/* The one with the earliest arrival of those that may, or of those that also can, take bytes. */
-static struct braid_subflow *earliest(const struct braid_session *session, bool can,
+/* Which subflows are compared. */
+enum of { ANY, THAT_CAN_TAKE, THAT_CAN_REPEAT };
+
+static bool is_of(const struct braid_session *session, const struct braid_subflow *subflow,
+                  enum of of, uint64_t waiting)
+{
+    if (of == ANY && braid_subflow_on_probation(subflow))
+        return false; /* it may never be free: who would wait for it? */
+    if (of == THAT_CAN_TAKE && !braid_scheduler_can_take(subflow, waiting))
+        return false;
+    if (of == THAT_CAN_REPEAT && !braid_scheduler_can_repeat(session, subflow))
+        return false;
+    return braid_scheduler_eligible(session, subflow);
+}
+
+/* The one with the earliest arrival. */
+static struct braid_subflow *earliest(const struct braid_session *session, enum of of,
                                       uint64_t waiting)
 {
     struct braid_subflow *best = NULL;
@@ -46,7 +61,7 @@ static struct braid_subflow *earliest(const struct braid_session *session, bool 
     for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
         uint64_t at;
 
-        if ((can && !braid_scheduler_can_take(s, waiting)) || !braid_scheduler_eligible(session, s))
+        if (!is_of(session, s, of, waiting))
             continue;
         at = braid_subflow_arrival(s, next_frame(s, waiting));
         if (at < best_at) {
@@ -64,7 +79,7 @@ static bool helps(const struct braid_session *session, const struct braid_subflo
     uint64_t n = next_frame(slow, waiting);
     uint64_t slow_at = braid_subflow_arrival(slow, n);
     uint64_t fast_at = braid_subflow_arrival(fast, n);
-    uint64_t alone = braid_subflow_arrival(fast, waiting);
+    uint64_t alone = braid_estimator_alone(&fast->estimator, braid_subflow_queued(fast), waiting);
     uint64_t room = session->limit > session->next + n ? session->limit - session->next - n : 0;
     uint64_t meanwhile = slow_at > fast_at ? slow_at - fast_at : 0;
 
@@ -76,13 +91,16 @@ static bool helps(const struct braid_session *session, const struct braid_subflo
 
 static struct braid_subflow *pick(const struct braid_session *session, bool again)
 {
-    uint64_t waiting = again ? braid_ranges_size(&session->again) : backlog(session);
-    struct braid_subflow *best = earliest(session, true, waiting);
-    struct braid_subflow *fast;
+    uint64_t waiting;
+    struct braid_subflow *best, *fast;
 
-    if (best == NULL || again || session->subflow_count == 1)
+    if (again)
+        return earliest(session, THAT_CAN_REPEAT, braid_ranges_size(&session->again));
+    waiting = backlog(session);
+    best = earliest(session, THAT_CAN_TAKE, waiting);
+    if (best == NULL || session->subflow_count == 1)
         return best;
-    fast = earliest(session, false, waiting);
+    fast = earliest(session, ANY, waiting);
     return fast == best || helps(session, best, fast, waiting) ? best : NULL;
 }
 

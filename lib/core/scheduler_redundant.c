@@ -40,7 +40,7 @@ static bool can_go_on(const struct braid_session *session, const struct braid_su
     uint64_t at = next(session, subflow);
 
     if (again)
-        return braid_scheduler_can_take(subflow, braid_ranges_size(&session->again));
+        return braid_scheduler_can_repeat(session, subflow);
     return at < end && braid_scheduler_can_take(subflow, end - at);
 }
 

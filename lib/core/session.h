@@ -89,6 +89,7 @@ struct braid_sample {
     uint32_t unacked;     /* segments on their way: 0 while the peer's window is closed */
     uint64_t bytes_acked; /* by TCP, since the connection began */
     uint64_t delivered;   /* segments known to have arrived, SACKed ones included */
+    uint32_t sacked;      /* segments SACKed just now */
     uint32_t backoff;     /* RTO back-off exponent: not 0 while TCP's own timer has fired */
 };
 
@@ -167,9 +168,12 @@ void braid_subflow_cut(struct braid_subflow *subflow, uint64_t now);
 /* Whether it may be given data: false while it is silent, or late with an answer. */
 bool braid_subflow_is_well(const struct braid_subflow *subflow);
 
+/* How long one look at the socket is good for, microseconds: 10 ms, less for a new subflow. */
+uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow);
+
 /*
- * Takes a look at the socket: every 10 ms, and before braid_session_on_time(), for a subflow that
- * was written to since the last look or that had bytes in its socket then.
+ * Takes a look at the socket: as it is added, and so often, and before braid_session_on_time(), for
+ * one that was written to since the last look or that had bytes in its socket then.
  */
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
                           uint64_t now);

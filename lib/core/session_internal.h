@@ -59,6 +59,7 @@ struct braid_subflow {
     size_t room;
 
     uint64_t sent;      /* payload bytes written */
+    uint64_t first_at;  /* when the first of them were */
     uint64_t confirmed; /* of these, that the peer says it has received */
     uint64_t resent;
     uint64_t rescued; /* bytes at the front of inflight that were sent elsewhere already */
@@ -76,7 +77,7 @@ struct braid_subflow {
 
     bool blocked;
     bool backup; /* for when no other is in good health */
-    bool proven; /* the peer has shown that it delivers */
+    bool proven; /* the peer has received data on it */
     bool want_hello;
     bool want_ping;
     bool want_pong;
@@ -181,8 +182,10 @@ void braid_session_check_eof(struct braid_session *session);
 
 /* ---- session_receive.c ---- */
 
-/* Applies an ACK, or what a HELLO says of one. Returns 0 or -BRAID_ERR_PROTOCOL. */
-int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack, uint64_t now);
+/* Applies an ACK, or what a HELLO says of one, that came on this subflow. Returns 0 or
+ * -BRAID_ERR_PROTOCOL. */
+int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack,
+                         const struct braid_subflow *from, uint64_t now);
 
 /* Notes that an ACK is owed, and due at once or soon. */
 void braid_session_owe_ack(struct braid_session *session, bool at_once, uint64_t now);
@@ -218,6 +221,15 @@ uint64_t braid_subflow_queued(const struct braid_subflow *subflow);
 /* When the last of n more bytes would arrive, microseconds from now. */
 uint64_t braid_subflow_arrival(const struct braid_subflow *subflow, uint64_t n);
 
+/*
+ * Whether it has yet to show that it delivers, while another one carries the session: until then it
+ * gets only a copy of what waits for its turn there.
+ */
+bool braid_subflow_on_probation(const struct braid_subflow *subflow);
+
+/* Bytes that its path should get now at the most. */
+uint64_t braid_subflow_allowance(const struct braid_subflow *subflow);
+
 /* Whether its path should get no more data now, though the socket would take it. */
 bool braid_subflow_is_full(const struct braid_subflow *subflow);
 
@@ -236,11 +248,10 @@ void braid_rescue_expect(struct braid_session *session, const struct braid_subfl
                          uint64_t now);
 
 /*
- * Queues the head of the line again when it is late, or would arrive sooner on `fast`, a subflow
- * that has nothing better to do. Returns whether there is something to send again.
+ * Queues the next `bytes` of what this subflow carries and nobody else does, less what is known to
+ * have arrived. Returns 0 or -BRAID_ERR_MEMORY.
  */
-bool braid_rescue_late(struct braid_session *session, const struct braid_subflow *fast,
-                       uint64_t now);
+int braid_rescue_more(struct braid_subflow *subflow, uint64_t bytes);
 
 /* Sees to it that somebody looks in time at a subflow that is new. */
 void braid_rescue_welcome(struct braid_session *session, uint64_t now);
@@ -251,6 +262,16 @@ bool braid_rescue_is_quiet(const struct braid_subflow *subflow, uint64_t now);
 /* Looks at the silence of every subflow; arms the timer for the next look. */
 void braid_rescue_watch(struct braid_session *session, uint64_t now);
 
+/* ---- late.c ---- */
+
+/*
+ * Queues some of the head of the line again when it is late, or would arrive sooner on `fast`; when
+ * that one does not idle, only if the session would come to a stop at the peer's limit. Returns
+ * whether there is something to send again.
+ */
+bool braid_late_rescue(struct braid_session *session, const struct braid_subflow *fast, bool idle,
+                       uint64_t now);
+
 /* ---- session_send.c ---- */
 
 /* Bytes of payload that one frame on this subflow should have: 5 ms of its rate. */
@@ -259,5 +280,9 @@ uint64_t braid_subflow_frame(const struct braid_subflow *subflow);
 /* Whether there is payload to send: again, or new within the peer's limit. */
 bool braid_session_has_again(const struct braid_session *session);
 bool braid_session_has_new(const struct braid_session *session);
+
+/* Whether some of what is to be sent again is not on this subflow itself, where TCP sees to it. */
+bool braid_session_has_again_for(const struct braid_session *session,
+                                 const struct braid_subflow *subflow);
 
 #endif

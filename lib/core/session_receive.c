@@ -35,8 +35,12 @@ static void note_delivered(struct braid_session *session, struct braid_range ran
         return;
 }
 
-/* The receiver has `count` payload bytes of this subflow. */
-static int confirm(struct braid_subflow *subflow, uint64_t count, uint64_t now)
+/*
+ * The receiver has `count` payload bytes of this subflow. When another one brings that word while
+ * this one is silent, it may be old news, and no sign of life.
+ */
+static int confirm(struct braid_subflow *subflow, uint64_t count, const struct braid_subflow *from,
+                   uint64_t now)
 {
     struct braid_session *session = subflow->session;
     uint64_t newly;
@@ -46,6 +50,8 @@ static int confirm(struct braid_subflow *subflow, uint64_t count, uint64_t now)
     if (count <= subflow->confirmed)
         return 0; /* an older ACK that came on a slower way */
     newly = count - subflow->confirmed;
+    if (!subflow->proven)
+        braid_estimator_burst(&subflow->estimator, count, now - subflow->first_at);
     subflow->confirmed = count;
     subflow->rescued -= newly < subflow->rescued ? newly : subflow->rescued;
     while (newly > 0) {
@@ -54,7 +60,10 @@ static int confirm(struct braid_subflow *subflow, uint64_t count, uint64_t now)
         newly -= range.end - range.start;
         note_delivered(session, range);
     }
-    braid_subflow_progress(subflow, now);
+    subflow->proven = true;
+    if (from == subflow || subflow->state == BRAID_SUBFLOW_ACTIVE ||
+        subflow->state == BRAID_SUBFLOW_HELLO)
+        braid_subflow_progress(subflow, now);
     return 0;
 }
 
@@ -67,7 +76,8 @@ static void advance_una(struct braid_session *session, uint64_t una)
     braid_ranges_remove_below(&session->delivered, una);
 }
 
-int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack, uint64_t now)
+int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack,
+                         const struct braid_subflow *from, uint64_t now)
 {
     uint64_t una = ack->ack;
 
@@ -90,7 +100,7 @@ int braid_session_on_ack(struct braid_session *session, const struct braid_ack *
     }
     for (unsigned i = 0; i < ack->count; i++) {
         struct braid_subflow *subflow = find_subflow(session, ack->counts[i].subflow);
-        int error = subflow != NULL ? confirm(subflow, ack->counts[i].bytes, now) : 0;
+        int error = subflow != NULL ? confirm(subflow, ack->counts[i].bytes, from, now) : 0;
 
         if (error != 0)
             return error;
@@ -153,7 +163,8 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
     if (end > session->received_max)
         session->received_max = end;
     at_once = session->unacked >= ack_threshold(session) ||
-              (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final;
+              (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final ||
+              (subflow->received == parsed->len && session->subflow_count > 1);
     session->ack_on = subflow;
     braid_session_owe_ack(session, at_once, now);
     if (buf->next > before)
@@ -334,15 +345,15 @@ static int on_hello(struct braid_subflow *subflow, const struct braid_parsed *pa
     }
     ack.ack = hello.ack;
     ack.limit = hello.limit;
-    return braid_session_on_ack(session, &ack, now);
+    return braid_session_on_ack(session, &ack, subflow, now);
 }
 
-static int on_ack(struct braid_session *session, const struct braid_parsed *parsed, uint64_t now)
+static int on_ack(struct braid_subflow *subflow, const struct braid_parsed *parsed, uint64_t now)
 {
     struct braid_ack ack;
     int error = braid_wire_read_ack(parsed->payload, parsed->len, &ack);
 
-    return error != 0 ? error : braid_session_on_ack(session, &ack, now);
+    return error != 0 ? error : braid_session_on_ack(subflow->session, &ack, subflow, now);
 }
 
 static int on_control(struct braid_subflow *subflow, const struct braid_parsed *parsed,
@@ -354,7 +365,7 @@ static int on_control(struct braid_subflow *subflow, const struct braid_parsed *
     case BRAID_FRAME_HELLO:
         return on_hello(subflow, parsed, now);
     case BRAID_FRAME_ACK:
-        return on_ack(session, parsed, now);
+        return on_ack(subflow, parsed, now);
     case BRAID_FRAME_PING:
         return on_ping(subflow, parsed, now);
     case BRAID_FRAME_PONG:

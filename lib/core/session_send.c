@@ -11,9 +11,10 @@
 #include "session_internal.h"
 
 #define FRAME_MIN 4096u
+#define PROBE 4096u /* bytes, copies, on a subflow that has yet to show that it delivers */
 #define FRAME_MAX 65000u
 #define FRAME_TIME 5u /* milliseconds that one frame may occupy a path */
-#define BURST_MIN 16384u
+#define BURST_MIN FRAME_MIN
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
 #define CRUMBS_MAX 2048u
@@ -40,6 +41,16 @@ struct builder {
 bool braid_session_has_again(const struct braid_session *session)
 {
     return session->again.count > 0;
+}
+
+bool braid_session_has_again_for(const struct braid_session *session,
+                                 const struct braid_subflow *subflow)
+{
+    for (size_t i = 0; i < session->again.count; i++) {
+        if (!braid_inflight_has(&subflow->inflight, session->again.at[i].start))
+            return true;
+    }
+    return false;
 }
 
 bool braid_session_has_new(const struct braid_session *session)
@@ -80,8 +91,12 @@ static struct braid_subflow *data_sender(const struct braid_session *session)
 {
     if (session->state != BRAID_SESSION_OPEN)
         return NULL;
-    if (braid_session_has_again(session))
-        return session->scheduler->pick(session, true);
+    if (braid_session_has_again(session)) {
+        struct braid_subflow *subflow = session->scheduler->pick(session, true);
+
+        if (subflow != NULL)
+            return subflow;
+    }
     if (!braid_session_has_new(session) || is_crumbled(session))
         return NULL;
     return session->scheduler->pick(session, false);
@@ -105,7 +120,25 @@ static struct braid_subflow *late_sender(struct braid_session *session, uint64_t
     if (session->subflow_count < 2 || braid_session_has_again(session))
         return NULL;
     fast = session->scheduler->pick(session, true);
-    return fast != NULL && braid_rescue_late(session, fast, now) ? data_sender(session) : NULL;
+    return fast != NULL && braid_late_rescue(session, fast, true, now) ? data_sender(session)
+                                                                       : NULL;
+}
+
+/*
+ * A subflow on probation that is to carry a copy of the head of the line. It shows what the path is
+ * worth, delays nothing if that is little, and is of use if the other path has just failed.
+ */
+static struct braid_subflow *probe_sender(const struct braid_session *session)
+{
+    if (session->state != BRAID_SESSION_OPEN || session->subflow_count < 2 ||
+        session->sendbuf.una == session->next || !braid_session_has_new(session))
+        return NULL;
+    for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (!s->blocked && s->rest == NULL && s->inflight.bytes == 0 && s->room >= PROBE &&
+            braid_subflow_on_probation(s) && braid_scheduler_eligible(session, s))
+            return s;
+    }
+    return NULL;
 }
 
 static bool wants_fin(const struct braid_session *session)
@@ -194,6 +227,11 @@ struct braid_subflow *braid_session_next_sender(struct braid_session *session, u
             return subflow;
     }
     subflow = data_sender(session);
+    if (subflow != NULL && session->subflow_count > 1 && !braid_session_has_again(session) &&
+        braid_late_rescue(session, subflow, false, now))
+        subflow = data_sender(session);
+    if (subflow == NULL)
+        subflow = probe_sender(session);
     if (subflow == NULL)
         subflow = late_sender(session, now);
     if (subflow != NULL)
@@ -458,17 +496,28 @@ static void plan_data(struct builder *b)
     struct braid_session *session = b->session;
     uint64_t budget = carries(b->subflow, BURST_TIME, BURST_MIN, BURST_MAX);
     uint64_t end = session->sendbuf.end < session->limit ? session->sendbuf.end : session->limit;
-    uint64_t start;
+    uint64_t start = session->sendbuf.una;
+    uint64_t allowance = braid_subflow_allowance(b->subflow);
+    struct braid_subflow *sender = data_sender(session);
+    bool probe = sender == NULL && probe_sender(session) == b->subflow;
 
-    if (data_sender(session) != b->subflow ||
+    if ((sender != b->subflow && !probe) ||
         braid_inflight_reserve(&b->subflow->inflight, session->pool, BRAID_PLAN_ITEMS) != 0)
         return;
+    if (probe) {
+        end = session->next - start < PROBE ? session->next : start + PROBE;
+        plan_range(b, BRAID_PLAN_AGAIN, start, end, PROBE);
+        return;
+    }
+    if (budget > allowance)
+        budget = allowance > FRAME_MIN ? allowance : FRAME_MIN;
     if (budget > b->subflow->room)
         budget = b->subflow->room;
     for (size_t i = 0; i < session->again.count && budget > 0; i++) {
         const struct braid_range *range = &session->again.at[i];
 
-        budget = plan_range(b, BRAID_PLAN_AGAIN, range->start, range->end, budget);
+        if (!braid_inflight_has(&b->subflow->inflight, range->start))
+            budget = plan_range(b, BRAID_PLAN_AGAIN, range->start, range->end, budget);
     }
     start = session->scheduler->next(session, b->subflow);
     if (start < session->next)
@@ -626,8 +675,10 @@ static void written_data(struct braid_subflow *subflow, const struct braid_plan_
 
     braid_subflow_expect(subflow, now);
     braid_inflight_push(&subflow->inflight, item->offset, item->len,
-                        now + braid_subflow_arrival(subflow, item->len));
+                        now + braid_subflow_arrival(subflow, item->len), now);
     subflow->cursor = end;
+    if (subflow->sent == 0)
+        subflow->first_at = now;
     subflow->sent += item->len;
     braid_rescue_expect(session, subflow, now);
     if (item->kind == BRAID_PLAN_NEW) {

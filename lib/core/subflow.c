@@ -3,7 +3,10 @@
 
 #include "session_internal.h"
 
-#define PROBATION 16384u /* in flight on a subflow that has not shown yet that it delivers */
+#define FIRST_FLIGHT 16384u /* on a subflow that has not shown yet that it delivers */
+#define NEAR 1000u          /* microseconds; a path as short is not worth such care */
+#define SAMPLE_TIME 10000u  /* microseconds */
+#define SAMPLE_TIME_NEW 2000u
 #define LOWAT_MIN 16384u
 #define LOWAT_START 65536u
 #define LOWAT_MAX 524288u
@@ -106,7 +109,7 @@ struct braid_subflow *braid_subflow_join(struct braid_session *session,
         *error = BRAID_ERR_LIMIT;
     if (*error != BRAID_OK)
         return NULL;
-    if (braid_session_on_ack(session, &ack, now) != 0) {
+    if (braid_session_on_ack(session, &ack, NULL, now) != 0) {
         *error = BRAID_ERR_PROTOCOL;
         return NULL;
     }
@@ -314,22 +317,22 @@ static void recover(struct braid_subflow *subflow, uint64_t now)
 void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 {
     subflow->progress_at = now;
-    subflow->proven = true;
     recover(subflow, now);
     braid_estimator_arrived(&subflow->estimator, now);
+}
+
+uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow)
+{
+    return subflow->proven ? SAMPLE_TIME : SAMPLE_TIME_NEW;
 }
 
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
                           uint64_t now)
 {
-    struct braid_session *session = subflow->session;
-    bool busy = session->want_writable || braid_session_has_again(session) ||
-                session->next < session->sendbuf.end;
-
-    if (braid_estimator_sample(&subflow->estimator, sample, busy, now))
+    if (braid_estimator_sample(&subflow->estimator, sample, now))
         recover(subflow, now);
     if (subflow->estimator.waiting)
-        braid_rescue_expect(session, subflow, now);
+        braid_rescue_expect(subflow->session, subflow, now);
 }
 
 uint64_t braid_subflow_queued(const struct braid_subflow *subflow)
@@ -342,21 +345,42 @@ uint64_t braid_subflow_arrival(const struct braid_subflow *subflow, uint64_t n)
     return braid_estimator_arrival(&subflow->estimator, braid_subflow_queued(subflow), n);
 }
 
-/* Whether any subflow of the session has shown that it delivers. */
-static bool has_proven(const struct braid_session *session)
+bool braid_subflow_on_probation(const struct braid_subflow *subflow)
 {
-    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
-        if (s->proven && s->state == BRAID_SUBFLOW_ACTIVE)
+    bool before = true;
+
+    if (subflow->proven)
+        return false;
+    for (const struct braid_subflow *s = subflow->session->subflows; s != NULL; s = s->next) {
+        if (s == subflow)
+            before = false;
+        else if (s->state == BRAID_SUBFLOW_ACTIVE && (s->proven || (before && s->sent > 0)))
             return true;
     }
     return false;
 }
 
+/* The most that should be in the socket. */
+static uint64_t most_queued(const struct braid_subflow *subflow)
+{
+    const struct braid_estimator *e = &subflow->estimator;
+
+    if (subflow->proven || e->window == 0 || e->min_rtt < NEAR)
+        return braid_estimator_cap(e);
+    /* More would wait for an answer in this socket, while another may be there by then. */
+    return e->window > FIRST_FLIGHT ? e->window : FIRST_FLIGHT;
+}
+
+uint64_t braid_subflow_allowance(const struct braid_subflow *subflow)
+{
+    uint64_t most = most_queued(subflow), queued = braid_subflow_queued(subflow);
+
+    return most > queued ? most - queued : 0;
+}
+
 bool braid_subflow_is_full(const struct braid_subflow *subflow)
 {
-    if (!subflow->proven && subflow->inflight.bytes >= PROBATION && has_proven(subflow->session))
-        return true;
-    return braid_subflow_queued(subflow) >= braid_estimator_cap(&subflow->estimator);
+    return braid_subflow_on_probation(subflow) || braid_subflow_allowance(subflow) == 0;
 }
 
 bool braid_subflow_is_capped(const struct braid_subflow *subflow)

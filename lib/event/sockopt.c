@@ -111,6 +111,7 @@ bool braid_sockopt_sample(int fd, struct braid_sample *sample)
         .unacked = info.tcpi_unacked,
         .bytes_acked = info.tcpi_bytes_acked,
         .delivered = info.tcpi_delivered,
+        .sacked = info.tcpi_sacked,
         .backoff = info.tcpi_backoff,
     };
     return true;

@@ -11,7 +11,6 @@
 #include "session_io.h"
 #include "sockopt.h"
 
-#define SAMPLE_TIME (10 * BRAID_MILLISECOND)
 #define PULL_MAX 128
 
 /* The core cuts no frames for less room than this. */
@@ -22,6 +21,7 @@
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
+static void sample(struct braid_subflow_io *subflow, uint64_t now);
 
 /* ---- life ---- */
 
@@ -74,14 +74,10 @@ static void subflow_free(struct braid_subflow_io *subflow)
     braid_pool_release(subflow->io->context->pool, subflow, sizeof *subflow);
 }
 
-/*
- * The core has taken it. A session's first one is not looked at before it was busy for a while: a
- * short exchange is over by then, and there is no other to compare it with.
- */
+/* The core has taken it; what its handshake told is a beginning. */
 static void start(struct braid_subflow_io *subflow, uint64_t now)
 {
-    if (TAILQ_EMPTY(&subflow->io->subflows))
-        subflow->sampled = now;
+    sample(subflow, now);
     TAILQ_INSERT_TAIL(&subflow->io->subflows, subflow, link);
     subflow->lowat = braid_subflow_lowat(subflow->subflow);
     braid_subflow_set_room(subflow->subflow, subflow->lowat);
@@ -277,7 +273,7 @@ void braid_subflow_io_cut(struct braid_subflow_io *subflow, uint64_t now)
 
 void braid_subflow_io_look(struct braid_subflow_io *subflow, uint64_t now)
 {
-    if (now - subflow->sampled >= SAMPLE_TIME)
+    if (now - subflow->sampled >= braid_subflow_sample_time(subflow->subflow))
         sample(subflow, now);
 }
 

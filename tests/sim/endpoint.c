@@ -7,7 +7,7 @@
 #include "run.h"
 #include "tcp.h"
 
-#define SAMPLE_EVERY (10 * SIM_MS)
+#define LOOK_EVERY (10 * SIM_MS)
 #define PIECES 64
 #define PULLS_MAX 100000u
 /*
@@ -128,8 +128,8 @@ static void look_at_links(struct sim_endpoint *endpoint)
     while ((subflow = braid_session_subflow_after(endpoint->session, subflow))) {
         struct sim_link *link = braid_subflow_user(subflow);
         /* The first time since the handshake has measured the round trip. */
-        bool due =
-            link->sampled_at == 0 || (link->busy && world->now - link->sampled_at >= SAMPLE_EVERY);
+        bool due = link->sampled_at == 0 || (link->busy && world->now - link->sampled_at >=
+                                                               braid_subflow_sample_time(subflow));
         if (!endpoint->host->driver->blind && due) {
             struct braid_sample sample;
             sim_tcp_sample(link->pipe, link->side, &sample);
@@ -360,7 +360,7 @@ static void check_memory(struct sim_endpoint *endpoint)
 static void arm(struct sim_endpoint *endpoint, bool busy)
 {
     uint64_t when = braid_session_deadline(endpoint->session);
-    uint64_t sample = endpoint->host->world->now + SAMPLE_EVERY;
+    uint64_t sample = endpoint->host->world->now + LOOK_EVERY;
 
     if (busy && !endpoint->host->driver->blind && sample < when) {
         when = sample;

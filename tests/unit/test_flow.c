@@ -11,7 +11,7 @@ START_TEST(test_start)
 
     braid_flow_init(&flow, 8 * MIB, 1000);
     ck_assert_uint_eq(flow.limit, BRAID_INITIAL_LIMIT);
-    ck_assert_uint_eq(braid_flow_next_limit(&flow, 0), 256 * 1024);
+    ck_assert_uint_eq(braid_flow_next_limit(&flow, 0), 512 * 1024);
     braid_flow_init(&flow, 70000, 1000);
     ck_assert_uint_eq(braid_flow_next_limit(&flow, 0), 70000);
     /* What was promised before the first word stands, however small the window. */
@@ -65,7 +65,7 @@ START_TEST(test_slow_reader_keeps_it_small)
         drained += 10;
         braid_flow_drained(&flow, drained, 50000, now);
     }
-    ck_assert_uint_le(flow.window, 300 * 1024);
+    ck_assert_uint_le(flow.window, 512 * 1024);
 }
 END_TEST
 

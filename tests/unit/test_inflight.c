@@ -20,7 +20,7 @@ static void push(struct braid_inflight *queue, struct braid_pool *pool, struct m
                  uint64_t start, uint32_t len)
 {
     ck_assert_int_eq(braid_inflight_reserve(queue, pool, 1), 0);
-    braid_inflight_push(queue, start, len, 0);
+    braid_inflight_push(queue, start, len, 0, 0);
     for (uint32_t i = 0; i < len; i++)
         model->at[model->end++] = start + i;
 }
@@ -100,10 +100,10 @@ START_TEST(test_a_run_is_one_range)
     struct braid_inflight queue = {0};
 
     ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 3), 0);
-    braid_inflight_push(&queue, 0, 100, 1000);
-    braid_inflight_push(&queue, 100, 50, 2000);
+    braid_inflight_push(&queue, 0, 100, 1000, 0);
+    braid_inflight_push(&queue, 100, 50, 2000, 0);
     ck_assert_uint_eq(queue.count, 1);
-    braid_inflight_push(&queue, 160, 1, 2000);
+    braid_inflight_push(&queue, 160, 1, 2000, 0);
     ck_assert_uint_eq(queue.count, 2);
     ck_assert_uint_eq(queue.bytes, 151);
     braid_inflight_clear(&queue, pool);
@@ -119,8 +119,8 @@ START_TEST(test_times_keep_apart)
     struct braid_inflight queue = {0};
 
     ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 3), 0);
-    braid_inflight_push(&queue, 0, 100, 1000);
-    braid_inflight_push(&queue, 100, 50, 9000);
+    braid_inflight_push(&queue, 0, 100, 1000, 0);
+    braid_inflight_push(&queue, 100, 50, 9000, 0);
     ck_assert_uint_eq(queue.count, 2);
     ck_assert_uint_eq(braid_inflight_at(&queue, 0).due, 1000);
     ck_assert_uint_eq(braid_inflight_at(&queue, 1).due, 9000);
@@ -139,7 +139,7 @@ START_TEST(test_reservation_holds)
         ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 64), 0);
         braid_pool_fail_after(pool, 1);
         for (uint64_t i = 0; i < 64; i++)
-            braid_inflight_push(&queue, (round * 64 + i) * 10, 5, 0);
+            braid_inflight_push(&queue, (round * 64 + i) * 10, 5, 0, 0);
         ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 1000), -BRAID_ERR_MEMORY);
         braid_pool_fail_after(pool, 0);
     }
@@ -159,13 +159,13 @@ START_TEST(test_idle_holds_little)
 
     ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 500), 0);
     for (uint64_t i = 0; i < 500; i++)
-        braid_inflight_push(&queue, i * 10, 5, 0);
+        braid_inflight_push(&queue, i * 10, 5, 0, 0);
     while (queue.count > 0)
         braid_inflight_pop(&queue, pool, 5);
     ck_assert_uint_le(braid_pool_used(pool), 16 * sizeof(struct braid_flight));
     ck_assert_uint_eq(queue.bytes, 0);
     ck_assert_int_eq(braid_inflight_reserve(&queue, pool, 1), 0);
-    braid_inflight_push(&queue, 7, 1, 0);
+    braid_inflight_push(&queue, 7, 1, 0, 0);
     ck_assert_uint_eq(braid_inflight_at(&queue, 0).range.start, 7);
     braid_inflight_clear(&queue, pool);
     braid_pool_free(pool);

@@ -16,7 +16,7 @@ static void finish_both(void)
     braid_session_shutdown(s.session, s.now);
     single_send(&s);
     feed_fin(&s, 0, 0);
-    feed_ack(&s, 0, 1, 262144, 0, NULL);
+    feed_ack(&s, 0, 1, 524288, 0, NULL);
 }
 
 START_TEST(test_half_close)
@@ -28,7 +28,7 @@ START_TEST(test_half_close)
     ck_assert_str_eq(single_said(&s, 0), "DATA 0+100 FIN 100");
     ck_assert_uint_eq(single_write(&s, 10), 0);
     /* The other half goes on. */
-    ck_assert_int_eq(feed_ack(&s, 0, 101, 262144, 1, (uint64_t[]){0, 100}), 0);
+    ck_assert_int_eq(feed_ack(&s, 0, 101, 524288, 1, (uint64_t[]){0, 100}), 0);
     ck_assert_str_eq(single_acted(&s), "");
     ck_assert_int_eq(feed_data(&s, 0, 0, 50, 0), 0);
     ck_assert_str_eq(single_acted(&s), "READABLE");
@@ -39,7 +39,7 @@ START_TEST(test_half_close)
     ck_assert_uint_eq(single_read(&s, 30), 30);
     ck_assert_str_eq(single_acted(&s), "EOF");
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "ACK 51/262194 0:50 CLOSE 0");
+    ck_assert_str_eq(single_said(&s, 0), "ACK 51/524338 0:50 CLOSE 0");
     ck_assert_str_eq(single_acted(&s), "CLOSE_SUBFLOW 0:0 CLOSED 0");
     single_free(&s);
 }
@@ -65,13 +65,13 @@ START_TEST(test_fin_overtakes)
     ck_assert_int_eq(feed_fin(&s, 1, 100), 0);
     ck_assert_str_eq(single_acted(&s), "");
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "ACK 0/262144");
+    ck_assert_str_eq(single_said(&s, 0), "ACK 0/524288");
     ck_assert_int_eq(feed_data(&s, 0, 40, 60, 0), 0);
     ck_assert_str_eq(single_acted(&s), "");
     ck_assert_int_eq(feed_data(&s, 0, 0, 40, 0), 0);
     ck_assert_str_eq(single_acted(&s), "READABLE");
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "ACK 101/262144 0:100");
+    ck_assert_str_eq(single_said(&s, 0), "ACK 101/524288 0:100");
     ck_assert_uint_eq(single_read(&s, 100), 100);
     ck_assert_str_eq(single_acted(&s), "EOF");
     single_free(&s);
@@ -97,7 +97,7 @@ START_TEST(test_fin_errors)
         feed_fin(&s, 0, 151);
         break;
     case 3: /* beyond what may be sent at all */
-        feed_fin(&s, 0, 262145);
+        feed_fin(&s, 0, 524289);
         break;
     case 4:
         feed_fin(&s, 0, UINT64_MAX);
@@ -112,7 +112,7 @@ START_TEST(test_fin_errors)
         expected = 0;
         break;
     case 7:
-        feed_fin(&s, 0, 262144);
+        feed_fin(&s, 0, 524288);
         expected = 0;
         break;
     }
@@ -127,12 +127,12 @@ START_TEST(test_ack_of_no_fin)
     single_local(&s, 1);
     single_write(&s, 100);
     single_send(&s);
-    ck_assert_int_eq(feed_ack(&s, 0, 101, 262144, 0, NULL), -BRAID_ERR_PROTOCOL);
+    ck_assert_int_eq(feed_ack(&s, 0, 101, 524288, 0, NULL), -BRAID_ERR_PROTOCOL);
     single_free(&s);
     single_local(&s, 1);
     single_write(&s, 100);
     braid_session_shutdown(s.session, s.now);
-    ck_assert_int_eq(feed_ack(&s, 0, 101, 262144, 0, NULL), -BRAID_ERR_PROTOCOL);
+    ck_assert_int_eq(feed_ack(&s, 0, 101, 524288, 0, NULL), -BRAID_ERR_PROTOCOL);
     single_free(&s);
 }
 END_TEST
@@ -143,7 +143,7 @@ START_TEST(test_orderly_end)
     single_local(&s, 2);
     finish_both();
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "FIN 0 ACK 1/262144 CLOSE 0");
+    ck_assert_str_eq(single_said(&s, 0), "FIN 0 ACK 1/524288 CLOSE 0");
     ck_assert_str_eq(single_said(&s, 1), "CLOSE 0");
     ck_assert_str_eq(single_acted(&s), "EOF CLOSE_SUBFLOW 1:0 CLOSE_SUBFLOW 0:0 CLOSED 0");
     ck_assert_uint_eq(braid_session_deadline(s.session), BRAID_NEVER);
@@ -196,7 +196,7 @@ START_TEST(test_closed_after_the_last_byte)
     ck_assert_int_eq(feed_fin(&s, 0, 100), 0);
     braid_session_shutdown(s.session, s.now);
     single_send(&s);
-    ck_assert_int_eq(feed_ack(&s, 0, 1, 262144, 0, NULL), 0);
+    ck_assert_int_eq(feed_ack(&s, 0, 1, 524288, 0, NULL), 0);
     single_send(&s);
     ck_assert_str_eq(single_acted(&s), "READABLE CLOSE_SUBFLOW 0:0");
     ck_assert_uint_eq(single_read(&s, 60), 60);
@@ -215,7 +215,7 @@ START_TEST(test_reset_of_what_is_not_read)
     ck_assert_int_eq(feed_fin(&s, 0, 100), 0);
     braid_session_shutdown(s.session, s.now);
     single_send(&s);
-    ck_assert_int_eq(feed_ack(&s, 0, 1, 262144, 0, NULL), 0);
+    ck_assert_int_eq(feed_ack(&s, 0, 1, 524288, 0, NULL), 0);
     single_send(&s);
     ck_assert_str_eq(single_acted(&s), "READABLE CLOSE_SUBFLOW 0:0");
     braid_session_reset(s.session, BRAID_ERR_RESET, s.now);
@@ -259,7 +259,7 @@ START_TEST(test_close_is_not_waited_for_on_a_dead_path)
     ck_assert_str_eq(single_said(&s, 0), "FIN 100");
     /* All of it has arrived in the end, but of subflow 1 nothing is heard. */
     feed_fin(&s, 0, 0);
-    feed_ack(&s, 0, 101, 262144, 0, NULL);
+    feed_ack(&s, 0, 101, 524288, 0, NULL);
     single_send(&s);
     ck_assert_str_eq(single_acted(&s), "EOF CLOSE_SUBFLOW 0:0");
     single_sleep(&s, 50000);
@@ -285,7 +285,7 @@ START_TEST(test_last_frame_in_pieces)
         ck_assert(single_send_some(&s, 1, 64));
         ck_assert_str_eq(single_acted(&s), "EOF");
         single_send(&s);
-        ck_assert_str_eq(single_said(&s, 0), "FIN 0 ACK 1/262144 CLOSE 0");
+        ck_assert_str_eq(single_said(&s, 0), "FIN 0 ACK 1/524288 CLOSE 0");
         ck_assert_str_eq(single_acted(&s), "CLOSE_SUBFLOW 0:0 CLOSED 0");
     } else {
         braid_session_reset(s.session, BRAID_ERR_RESET, s.now);
@@ -390,7 +390,7 @@ START_TEST(test_reset_without_a_subflow)
     ck_assert_str_eq(single_acted(&s), "DIAL");
     ck_assert_int_eq(single_add(&s, 0), 0);
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "HELLO 1 join 0/262144 RESET 96");
+    ck_assert_str_eq(single_said(&s, 0), "HELLO 1 join 0/524288 RESET 96");
     ck_assert_str_eq(single_acted(&s), "CLOSE_SUBFLOW 0:0 CLOSED 96");
     single_free(&s);
 }
@@ -435,7 +435,7 @@ START_TEST(test_reset_before_the_first_answer)
     ck_assert_int_eq(single_add(&s, 0), 0);
     braid_session_reset(s.session, BRAID_ERR_RESET, s.now);
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 create 0/262144 RESET 96");
+    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 create 0/524288 RESET 96");
     ck_assert_str_eq(single_acted(&s), "DIAL CLOSE_SUBFLOW 0:0 CLOSED 96");
     single_free(&s);
 }
@@ -452,7 +452,7 @@ static void open_unanswered(enum braid_role role)
     ck_assert_int_eq(single_add(&s, 0), 0);
     single_send(&s);
     if (role == BRAID_LOCAL)
-        ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, SINGLE_INSTANCE), 0);
+        ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 524288, SINGLE_INSTANCE), 0);
     single_said(&s, 0);
     single_acted(&s);
 }
@@ -485,7 +485,7 @@ START_TEST(test_target_reached)
     /* It may be lost with its subflow. */
     single_lose(&s, 0);
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 1), "RESULT 0 ACK 0/262144");
+    ck_assert_str_eq(single_said(&s, 1), "RESULT 0 ACK 0/524288");
     single_free(&s);
     open_unanswered(BRAID_LOCAL);
     ck_assert_int_eq(feed_code(&s, 0, BRAID_FRAME_CONNECT_RESULT, 0), 0);

@@ -37,12 +37,12 @@ START_TEST(test_first_bytes)
     ck_assert_uint_eq(hello.flags, BRAID_HELLO_CREATE);
     ck_assert_mem_eq(hello.token, s.config.token, 16);
     ck_assert_uint_eq(hello.ack, 0);
-    ck_assert_uint_eq(hello.limit, 262144);
+    ck_assert_uint_eq(hello.limit, 524288);
     ck_assert_uint_eq(hello.instance, s.config.instance);
     ck_assert_uint_eq(s.flow[0].out_len - used, 12 + 5);
     data = s.flow[0].out + used;
     ck_assert_mem_eq(data, "\x02\x00\x00\x0d\0\0\0\0\0\0\0\0", 12);
-    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 create 0/262144 DATA 0+5");
+    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 create 0/524288 DATA 0+5");
     single_free(&s);
 }
 END_TEST
@@ -56,19 +56,19 @@ START_TEST(test_local_established)
     ck_assert_int_eq(single_add(&s, 1), 0);
     single_send(&s);
     /* Whichever comes first makes the session. */
-    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 create 0/262144");
-    ck_assert_str_eq(single_said(&s, 1), "HELLO 1 create 0/262144");
+    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 create 0/524288");
+    ck_assert_str_eq(single_said(&s, 1), "HELLO 1 create 0/524288");
     ck_assert_str_eq(single_acted(&s), "DIAL");
-    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 0, 262144, 5), 0);
+    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 0, 524288, 5), 0);
     ck_assert_str_eq(single_acted(&s), "ESTABLISHED");
-    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, 5), 0);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 524288, 5), 0);
     ck_assert_str_eq(single_acted(&s), "");
     /* From now on it exists: no later subflow may make it anew. */
     single_lose(&s, 0);
     ck_assert_str_eq(single_acted(&s), "DIAL");
     ck_assert_int_eq(single_add(&s, 0), 0);
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "HELLO 2 join 0/262144");
+    ck_assert_str_eq(single_said(&s, 0), "HELLO 2 join 0/524288");
     single_free(&s);
 }
 END_TEST
@@ -81,12 +81,12 @@ START_TEST(test_remote_established)
     ck_assert_int_eq(single_add(&s, 0), 0);
     ck_assert_str_eq(single_acted(&s), "ESTABLISHED");
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 reply 0/262144");
+    ck_assert_str_eq(single_said(&s, 0), "HELLO 0 reply 0/524288");
     ck_assert_int_eq(single_add(&s, 1), 0);
     ck_assert_str_eq(single_acted(&s), "");
     braid_session_answer(s.session, BRAID_OK, s.now);
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 1), "HELLO 1 reply 0/262144 RESULT 0");
+    ck_assert_str_eq(single_said(&s, 1), "HELLO 1 reply 0/524288 RESULT 0");
     single_free(&s);
 }
 END_TEST
@@ -110,7 +110,7 @@ END_TEST
 START_TEST(test_joins_refused)
 {
     struct braid_hello hello = {
-        .max_version = 1, .session = PAIR_ID, .token = "0123456789abcde", .limit = 262144};
+        .max_version = 1, .session = PAIR_ID, .token = "0123456789abcde", .limit = 524288};
 
     single_remote(&s, 2); /* indices 0 and 1 */
     hello.subflow = 9;
@@ -153,7 +153,7 @@ START_TEST(test_join_when_over)
     braid_session_shutdown(s.session, s.now);
     single_send(&s);
     ck_assert_int_eq(feed_fin(&s, 0, 0), 0);
-    ck_assert_int_eq(feed_ack(&s, 0, 1, 262144, 0, NULL), 0);
+    ck_assert_int_eq(feed_ack(&s, 0, 1, 524288, 0, NULL), 0);
     single_send(&s);
     ck_assert_int_eq(single_join(&s, 1, &hello), BRAID_ERR_FINISHED);
     hello.token[0] ^= 1; /* strangers learn nothing */
@@ -212,7 +212,7 @@ START_TEST(test_refusal_overtakes)
     ck_assert_int_eq(feed_hello(&s, 1, BRAID_ERR_LIMIT, 0, 0, 5), 0);
     ck_assert_str_eq(single_acted(&s), "DIAL CLOSE_SUBFLOW 1:5");
     ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 1);
-    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, 5), 0);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 524288, 5), 0);
     ck_assert_str_eq(single_acted(&s), "ESTABLISHED");
     single_free(&s);
 }
@@ -261,7 +261,7 @@ START_TEST(test_limit_is_tried_again)
     /* Let in once, it starts with the shortest wait again. */
     ck_assert_int_eq(single_add(&s, 1), 0);
     single_send(&s);
-    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 0, 262144, SINGLE_INSTANCE), 0);
+    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 0, 524288, SINGLE_INSTANCE), 0);
     single_lose(&s, 1);
     ck_assert_int_eq(single_add(&s, 1), 0);
     single_send(&s);
@@ -277,7 +277,7 @@ END_TEST
 START_TEST(test_join_replaces_a_silent_one)
 {
     struct braid_hello hello = {
-        .max_version = 1, .session = PAIR_ID, .token = "0123456789abcde", .limit = 262144};
+        .max_version = 1, .session = PAIR_ID, .token = "0123456789abcde", .limit = 524288};
 
     single_remote(&s, 4);
     hello.subflow = 4;
@@ -308,7 +308,7 @@ START_TEST(test_instance)
     single_lose(&s, 0);
     ck_assert_int_eq(single_add(&s, 0), 0);
     single_send(&s);
-    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, SINGLE_INSTANCE + 1), 0);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 524288, SINGLE_INSTANCE + 1), 0);
     ck_assert_str_eq(single_acted(&s), "DIAL CLOSE_SUBFLOW 0:0 CLOSED 11");
     single_free(&s);
 
@@ -328,7 +328,7 @@ START_TEST(test_wrong_answers)
     struct braid_hello hello = {.max_version = 1,
                                 .flags = BRAID_HELLO_REPLY,
                                 .session = PAIR_ID,
-                                .limit = 262144,
+                                .limit = 524288,
                                 .instance = SINGLE_INSTANCE};
     uint8_t bytes[200];
     struct braid_writer w = {bytes, sizeof bytes, false};
@@ -381,10 +381,10 @@ END_TEST
 START_TEST(test_second_hello)
 {
     single_local(&s, 1);
-    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, SINGLE_INSTANCE), -BRAID_ERR_PROTOCOL);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 524288, SINGLE_INSTANCE), -BRAID_ERR_PROTOCOL);
     single_free(&s);
     single_remote(&s, 1);
-    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 262144, SINGLE_INSTANCE), -BRAID_ERR_PROTOCOL);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 524288, SINGLE_INSTANCE), -BRAID_ERR_PROTOCOL);
     single_free(&s);
 }
 END_TEST
