@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/tunnel.h"
@@ -25,7 +26,14 @@ struct check {
     char interface[IF_NAMESIZE];   /* that it is meant to leave by; "": not known */
     char source[INET6_ADDRSTRLEN]; /* that it leaves from; "": not known */
     unsigned table;
+    unsigned char *advised; /* what was told to do about the section, a set of enum advice */
     route_check_cb cb;
+};
+
+/* What is to be done, for IPv4; shifted by one for IPv6. */
+enum advice {
+    ADVICE_RULE = 1,
+    ADVICE_ROUTE = 4,
 };
 
 /* ---- what is wrong --------------------------------------------------------------------------- */
@@ -184,6 +192,16 @@ static void write_way(const struct check *check, char *text, size_t size)
     }
 }
 
+/* Whether that is the first time that it is advised: commands that add something work once. */
+static bool is_new(const struct check *check, enum advice advice)
+{
+    unsigned char bit = (unsigned char)(advice << (is_ipv6(check->remote) ? 1 : 0));
+    bool known = (*check->advised & bit) != 0;
+
+    *check->advised |= bit;
+    return !known;
+}
+
 /* What sends everything from the source address by the interface. */
 static void command_rule(const struct check *check)
 {
@@ -248,34 +266,48 @@ static void check_way(struct check *check)
     const char *remote = braid_address_text(check->remote);
     struct braid_route route = {.interface = ""};
     int error = braid_path_get_route(check->path, check->remote, true, &route);
+    enum advice advice = error != 0 ? ADVICE_ROUTE : ADVICE_RULE;
+    const char *then = "this changes it:";
 
-    if (!identify(check, route.source, error) || *check->interface == '\0') {
+    if (!identify(check, route.source, error) || *check->interface == '\0' ||
+        (error == 0 && strcmp(route.interface, check->interface) == 0 && !loses_answers(check))) {
         return;
     }
+    if (!is_new(check, advice)) {
+        then = "the commands above change that, too";
+        advice = 0;
+    }
     if (error != 0) {
-        tell(check, key, "%s has no route to %s: %s; this adds one:", check->interface, remote,
-             strerror(error));
-        command_route(check);
+        tell(check, key, "%s has no route to %s: %s; %s", check->interface, remote, strerror(error),
+             then);
     } else if (strcmp(route.interface, check->interface) != 0) {
+        tell(check, key, "%s is to be left by, but what goes from %s to %s leaves by %s; %s",
+             check->interface, check->source, remote, route.interface, then);
+    } else {
         tell(check, key,
-             "%s is to be left by, but what goes from %s to %s leaves by %s; this changes it:",
-             check->interface, check->source, remote, route.interface);
-        command_rule(check);
-    } else if (loses_answers(check)) {
-        tell(check, key,
-             "answers from %s that come by %s are dropped, as rp_filter is strict there; this "
-             "changes it:",
-             remote, check->interface);
+             "answers from %s that come by %s are dropped, as rp_filter is strict there; %s",
+             remote, check->interface, then);
+    }
+    if (advice == ADVICE_ROUTE) {
+        command_route(check);
+    } else if (advice == ADVICE_RULE) {
         command_rule(check);
     }
 }
 
 static void check_path(const struct config *config, const struct config_tunnel_path *config_path,
-                       unsigned table, route_check_cb cb)
+                       unsigned char *advised, route_check_cb cb)
 {
     struct braid_path *path = tunnel_make_path(config_path);
+    size_t index = (size_t)(config_path->section - config->paths);
     struct check check = {
-        .config = config, .section = config_path->section, .path = path, .table = table, .cb = cb};
+        .config = config,
+        .section = config_path->section,
+        .path = path,
+        .table = FIRST_TABLE + (unsigned)index,
+        .advised = &advised[index],
+        .cb = cb,
+    };
 
     for (size_t i = 0; path != NULL && i < config_path->remote_count; i++) {
         check.remote = config_path->remotes[i];
@@ -290,16 +322,18 @@ static void check_path(const struct config *config, const struct config_tunnel_p
 
 void route_check(const struct config *config, route_check_cb cb)
 {
-    for (size_t i = 0; i < config->tunnel_count; i++) {
+    unsigned char *advised = calloc(config->path_count + 1, 1);
+
+    for (size_t i = 0; advised != NULL && i < config->tunnel_count; i++) {
         const struct config_tunnel *tunnel = &config->tunnels[i];
 
         for (size_t k = 0; k < tunnel->path_count; k++) {
             const struct config_path *section = tunnel->paths[k].section;
 
             if (section != NULL && (section->interface != NULL || section->source != NULL)) {
-                check_path(config, &tunnel->paths[k],
-                           FIRST_TABLE + (unsigned)(section - config->paths), cb);
+                check_path(config, &tunnel->paths[k], advised, cb);
             }
         }
     }
+    free(advised);
 }

@@ -94,6 +94,21 @@ def test_a_source_that_leaves_by_the_wrong_interface(plain_lab, world):
     transfer.finish()
 
 
+def test_commands_are_told_once(plain_lab, world):
+    """However many remotes and tunnels a path has, they work when they are pasted."""
+    sections = ('[path a]\ninterface = path1\n[path b]\nsource = 10.77.2.1\n'
+                'remote = 10.77.0.1:PORT\nremote = 10.77.0.1:1\n'
+                '[local other]\nlisten = unix:' + world.path('other') + '\n'
+                'security = none\ninsecure = yes\nremote = 10.77.0.1:PORT\n')
+    paths = Paths(plain_lab, world, sections=sections)
+    lines, _ = paths.check_config()
+    assert [line.endswith('this changes it:') for line in lines if line[0] != ' '] == \
+        [True, False, False, False]
+    assert all(line.endswith('too') for line in lines[3:]), lines
+    assert len(apply(plain_lab, lines)) == 2
+    assert paths.check_config() == ([], 0)
+
+
 def test_an_interface_without_a_route(plain_lab, world):
     """Its gateway is all that braidd -t cannot know."""
     plain_lab.client.run('ip', 'route', 'del', 'default', 'dev', 'path2')
@@ -102,7 +117,8 @@ def test_an_interface_without_a_route(plain_lab, world):
     paths = Paths(plain_lab, world, sections=BY_INTERFACE)
     lines, status = paths.check_config()
     assert status == 0
-    assert re.search(r'\[path b\] interface: path2 has no route to 10\.77\.0\.1:\d+', lines[0])
+    assert re.search(r'\[path b\] interface: path2 has no route to 10\.77\.0\.1:\d+: .*; this '
+                     'changes it:$', lines[0])
     assert lines[1:] == ['  ip route add default via GATEWAY dev path2 metric 4096']
     paths.wait_state('a', 'unknown')
     transfer = paths.transfer(subflows=1)

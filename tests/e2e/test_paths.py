@@ -167,6 +167,24 @@ def test_three_unlike_paths(laboratories, world):
     transfer.finish()
 
 
+def test_a_path_returns_to_a_remote_that_counts_a_dead_subflow(laboratories, world, kill_subflows):
+    """With as many as it takes, the remote lets the one go that it hears nothing of."""
+    del kill_subflows  # skips where ss -K does not work
+    paths = Paths(laboratories(TWO), world, remote_section='max-subflows = 2',
+                  handler=origins.echo)
+    client = paths.connect()
+    net.ping(client)
+    net.wait_for(lambda: paths.active() == 2, 'both subflows')
+    paths.links[0].down()
+    paths.lab.client.run('ss', '-K', 'src', '10.77.1.1')  # the reset is lost on the way
+    net.wait_for(lambda: paths.active() == 1, 'one to be gone')
+    paths.links[0].up()
+    net.wait_for(lambda: paths.active() == 2, 'a subflow on path 1')
+    net.ping(client)
+    paths.links[1].down()
+    net.ping(client)
+
+
 def test_an_echo_survives_the_loss_of_either_path(laboratories, world):
     """A session that says little has nothing under way that could tell; it goes on all the same."""
     paths = Paths(laboratories(TWO), world, handler=origins.echo)

@@ -24,12 +24,15 @@ class Paths:
     without privilege, the local end runs as nobody.
     """
 
-    def __init__(self, lab, world, section='', handler=None, sections=None, privilege=True):
+    # pylint: disable-next=too-many-arguments
+    def __init__(self, lab, world, section='', handler=None, sections=None, privilege=True,
+                 remote_section=''):
         self.lab = lab
         self.links = lab.links
         self._world = world
         self._port = net.free_port()
         self.target = lab.server.call(lambda: world.origin(handler=handler))
+        self._remote_section = f'insecure = yes\n{remote_section}'
         self.start_remote()
         remotes = [path.server for path in lab.paths] if sections is None else [SHARED]
         self._remotes = '\nremote = '.join(f'{remote}:{self._port}' for remote in remotes)
@@ -44,7 +47,8 @@ class Paths:
     def start_remote(self):
         """Starts the remote end, or starts it again after a kill."""
         self.remote = self._world.remote(self.target.address, address=f'0.0.0.0:{self._port}',
-                                         section='insecure = yes', prefix=self.lab.server.prefix)
+                                         section=self._remote_section,
+                                         prefix=self.lab.server.prefix)
 
     def connect(self):
         """A client beside the local endpoint."""
@@ -87,6 +91,11 @@ class Paths:
         tunnel, = self.local.status_json()['tunnels']
         found, = (path for path in tunnel['paths'] if path['name'] == name)
         return found
+
+    def active(self):
+        """How many subflows of the local end's one session the remote has answered."""
+        session, = self.local.status_json()['tunnels'][0]['sessions']
+        return sum(one['state'] == 'active' for one in session['subflows'])
 
     def wait_state(self, name, state, timeout=net.DEADLINE):
         """Waits until a path is in a state; what is known of it then."""
