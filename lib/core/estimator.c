@@ -26,13 +26,25 @@ static void note_growth(struct braid_estimator *e, uint64_t measured)
     }
 }
 
-/* Follows rises at once and falls slowly: one lost packet or late sample is no slower path. */
+/*
+ * The mean of what is measured: a lost packet or a clump of acknowledgements is no other path. But
+ * what has changed altogether is followed at once, and falls are when the next one confirms them.
+ */
 static void note_rate(struct braid_estimator *e, uint64_t measured, bool full)
 {
-    if (measured >= e->rate)
-        e->rate = e->rate == 0 ? measured : (e->rate + measured) / 2;
-    else if (full)
-        e->rate = (7 * e->rate + measured) / 8;
+    if (measured >= e->rate) {
+        bool jump = e->plateau < PLATEAU || measured > e->rate + e->rate / 4;
+
+        e->low = 0;
+        if (e->rate == 0)
+            e->rate = measured;
+        else
+            e->rate = jump ? (e->rate + measured) / 2 : (7 * e->rate + measured) / 8;
+    } else if (full) {
+        bool drop = ++e->low > 1 && measured < e->rate - e->rate / 4;
+
+        e->rate = drop ? (3 * e->rate + measured) / 4 : (7 * e->rate + measured) / 8;
+    }
 }
 
 /*
@@ -43,11 +55,12 @@ static void measure_rate(struct braid_estimator *e, uint64_t arrived, bool full,
 {
     uint64_t elapsed = now - e->rate_start;
     uint64_t least = e->plateau < PLATEAU ? MEASURE_MIN_NEW : MEASURE_MIN;
+    uint64_t round = e->plateau < PLATEAU ? e->rtt : e->min_rtt;
     uint64_t measured;
 
     e->full = e->full && full;
     if (e->rate_start != 0 && elapsed < MEASURE_MAX) {
-        if (elapsed < least || elapsed < e->rtt)
+        if (elapsed < least || elapsed < round)
             return;
         if (arrived > e->rate_arrived) {
             measured = (arrived - e->rate_arrived) * 1000000 / elapsed;
@@ -62,6 +75,17 @@ static void measure_rate(struct braid_estimator *e, uint64_t arrived, bool full,
     e->rate_arrived = arrived;
 }
 
+/* One round trip in eight the path may have more. */
+static void note_reach(struct braid_estimator *e, uint64_t now)
+{
+    uint64_t span = e->rtt > MEASURE_MIN ? e->rtt : MEASURE_MIN;
+
+    if (now < e->reach_at)
+        return;
+    e->reaching = !e->reaching;
+    e->reach_at = now + (e->reaching ? span : 7 * span);
+}
+
 static void note_pause(struct braid_estimator *e, uint64_t pause, uint64_t now)
 {
     if (now - e->pause_start >= PAUSE_EPOCH) {
@@ -69,8 +93,8 @@ static void note_pause(struct braid_estimator *e, uint64_t pause, uint64_t now)
         e->pause[1] = 0;
         e->pause_start = now;
     }
-    if (pause > e->pause[1])
-        e->pause[1] = pause;
+    if (pause > e->pause[1] && pause <= 2 * braid_estimator_patience(e))
+        e->pause[1] = pause; /* what was longer was no pause, but an outage */
 }
 
 /* Whether the socket holds what the path should have on its way, or nearly: see QUEUE_TIME. */
@@ -121,6 +145,7 @@ bool braid_estimator_sample(struct braid_estimator *e, const struct braid_sample
     e->unacked = sample->unacked;
     e->delivered = delivered;
     measure_rate(e, arrived, is_full(e), now);
+    note_reach(e, now);
     return moved;
 }
 
@@ -195,9 +220,17 @@ uint64_t braid_estimator_alone(const struct braid_estimator *e, uint64_t queued,
 
 uint64_t braid_estimator_cap(const struct braid_estimator *e)
 {
+    uint64_t cap;
+
     if (e->rate == 0 || e->plateau < PLATEAU)
         return UINT64_MAX;
-    return e->rate * (e->min_rtt + e->min_rtt / 8 + QUEUE_TIME) / 1000000;
+    cap = e->rate * (e->min_rtt + e->min_rtt / 8 + QUEUE_TIME) / 1000000;
+    return e->reaching ? cap + cap / 2 : cap;
+}
+
+bool braid_estimator_in_slow_start(const struct braid_estimator *e)
+{
+    return e->plateau < PLATEAU;
 }
 
 uint64_t braid_estimator_patience(const struct braid_estimator *e)

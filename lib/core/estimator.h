@@ -19,9 +19,12 @@ struct braid_estimator {
     uint64_t rate;        /* bytes a second, measured; 0: unknown */
     uint64_t window_rate; /* congestion window over round trip: the guess before that */
     uint64_t window;      /* the congestion window, bytes; 0: unknown */
-    uint64_t burst;   /* what the first burst arrived at: no more than that as yet; 0: unknown */
-    uint64_t best;    /* the highest measurement so far, to see when it stops growing */
-    unsigned plateau; /* measurements since it last grew by a quarter */
+    uint64_t burst;    /* what the first burst arrived at: no more than that as yet; 0: unknown */
+    uint64_t best;     /* the highest measurement so far, to see when it stops growing */
+    unsigned plateau;  /* measurements since it last grew by a quarter */
+    unsigned low;      /* measurements in a row that were lower than the rate */
+    bool reaching;     /* now and then the cap is higher, to see whether there is more */
+    uint64_t reach_at; /* when that changes */
 
     uint64_t delivered;  /* segments, or bytes, of the last sample */
     uint64_t rate_start; /* of the running measurement: time and bytes arrived then; 0: none */
@@ -73,8 +76,9 @@ uint64_t braid_estimator_alone(const struct braid_estimator *e, uint64_t queued,
 
 /*
  * The most bytes that this subflow should have in its socket: what fills the path, and 15 ms. More
- * would only queue in the network, where nobody can take it back. No limit (UINT64_MAX) before the
- * rate is known and has stopped growing.
+ * would only queue in the network, where nobody can take it back. Half as much again for one round
+ * trip in eight, or what others' queues add to the round trip would hold the rate down for ever. No
+ * limit (UINT64_MAX) before the rate is known and has stopped growing.
  */
 uint64_t braid_estimator_cap(const struct braid_estimator *e);
 
@@ -83,6 +87,9 @@ uint64_t braid_estimator_cap(const struct braid_estimator *e);
  * than usual, or three times the longest pause of the last seconds; 60 to 500 ms (transport.md 2).
  */
 uint64_t braid_estimator_patience(const struct braid_estimator *e);
+
+/* Whether the rate has not stopped growing yet. */
+bool braid_estimator_in_slow_start(const struct braid_estimator *e);
 
 /* For how long something was on its way and nothing was delivered; 0: nothing is. */
 uint64_t braid_estimator_silence(const struct braid_estimator *e, uint64_t now);

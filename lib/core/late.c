@@ -77,18 +77,28 @@ static struct braid_subflow *foremost(const struct braid_session *session,
     return best;
 }
 
-/* When bytes are overdue that were expected then: their way is longer, the way back included. */
-static uint64_t overdue_at(const struct braid_subflow *subflow, uint64_t due)
+/*
+ * When bytes are overdue: nobody has heard of them on a subflow that is `back` away, a quarter of
+ * their expected way later (transport.md 2).
+ */
+static uint64_t overdue_at(const struct braid_flight *flight, uint64_t back)
 {
-    return due + subflow->estimator.rtt + braid_subflow_arrival(subflow, 0) / 2 + LATE_MIN;
+    uint64_t spare = (flight->due - flight->since) / 4;
+
+    return flight->due + back + (spare > LATE_MIN ? spare : LATE_MIN);
 }
 
 /* Whether a subflow may be trusted with bytes that are late elsewhere: none on it are. */
 static bool is_punctual(const struct braid_subflow *subflow, uint64_t now)
 {
-    return subflow->state == BRAID_SUBFLOW_ACTIVE && subflow->proven &&
-           (subflow->inflight.count == 0 ||
-            now < overdue_at(subflow, braid_inflight_at(&subflow->inflight, 0).due));
+    struct braid_flight first;
+
+    if (subflow->state != BRAID_SUBFLOW_ACTIVE || !subflow->proven)
+        return false;
+    if (subflow->inflight.count == 0)
+        return true;
+    first = braid_inflight_at(&subflow->inflight, 0);
+    return now < overdue_at(&first, subflow->estimator.rtt);
 }
 
 /* When the session would have sent all that the peer allows, at this subflow's pace alone. */
@@ -115,14 +125,17 @@ bool braid_late_rescue(struct braid_session *session, const struct braid_subflow
     struct braid_flight first = {{0, 0}, 0, 0};
     struct braid_subflow *slow = foremost(session, fast, &first);
     uint64_t sooner, at;
+    bool overdue;
 
     if (slow == NULL || !is_punctual(fast, now) || !may_repeat(session, LATE_BYTES) ||
         braid_subflow_arrival(slow, 0) < braid_subflow_arrival(fast, 0))
         return false;
     at = arrives_at(slow, &first, now);
     sooner = now + braid_subflow_arrival(fast, LATE_BYTES) * 3 / 2 + LATE_SPARE;
-    if (at < sooner && now < overdue_at(slow, first.due))
+    overdue = now >= overdue_at(&first, fast->estimator.rtt) &&
+              (idle || braid_estimator_silence(&slow->estimator, now) >= LATE_MIN);
+    if (!overdue &&
+        (at < sooner || (!idle && at + fast->estimator.rtt <= stops_at(session, fast, now))))
         return false;
-    return (idle || at + fast->estimator.rtt > stops_at(session, fast, now)) &&
-           repeat(session, slow);
+    return repeat(session, slow);
 }

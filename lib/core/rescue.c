@@ -199,12 +199,22 @@ static void suspect(struct braid_subflow *subflow, uint64_t now)
         braid_session_owe_ack(session, true, now);
 }
 
+/* The peer, to which it may just seem idle, is to know that it is given up. */
+static void tell_gone(struct braid_subflow *subflow)
+{
+    struct braid_session *session = subflow->session;
+
+    if (session->gone_count < BRAID_GONE_MAX)
+        session->gone[session->gone_count++] = (uint16_t)subflow->index;
+}
+
 /* Moves a silent subflow on: PING, SUSPECT, STALE, lost. */
 static void judge(struct braid_subflow *subflow, uint64_t now)
 {
     enum quiet quiet = quietness(subflow, now);
 
     if (is_dead(subflow, now)) {
+        tell_gone(subflow);
         braid_subflow_fail(subflow, BRAID_ERR_SILENT, now);
         return;
     }

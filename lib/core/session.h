@@ -168,7 +168,7 @@ void braid_subflow_cut(struct braid_subflow *subflow, uint64_t now);
 /* Whether it may be given data: false while it is silent, or late with an answer. */
 bool braid_subflow_is_well(const struct braid_subflow *subflow);
 
-/* How long one look at the socket is good for, microseconds: 10 ms, less for a new subflow. */
+/* How long one look at the socket is good for, microseconds: 10 ms, 2 while slow start goes on. */
 uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow);
 
 /*

@@ -20,6 +20,7 @@
 #include "session.h"
 #include "wire.h"
 
+#define BRAID_GONE_MAX 4u       /* subflows to be reported as lost at once */
 #define BRAID_SLICES_MAX 8u     /* pieces of payload in one frame */
 #define BRAID_REST_CONTROL 700u /* the longest control frame we send, and more */
 
@@ -150,7 +151,9 @@ struct braid_session {
     bool answered;    /* it was decided (REMOTE) or came (LOCAL) */
     int result;
     struct braid_subflow *result_on;
-    bool close_sent;      /* CLOSING: on one subflow at least */
+    bool close_sent;               /* CLOSING: on one subflow at least */
+    uint16_t gone[BRAID_GONE_MAX]; /* subflows that fell silent and were given up: to be told */
+    unsigned gone_count;
     unsigned resets_left; /* ABORTING: on how many subflows RESET still goes */
     int reset_code;
 

@@ -356,6 +356,22 @@ static int on_ack(struct braid_subflow *subflow, const struct braid_parsed *pars
     return error != 0 ? error : braid_session_on_ack(subflow->session, &ack, subflow, now);
 }
 
+/* The peer has given up another subflow, which may be silent in one direction only. */
+static int on_subflow_close(struct braid_subflow *subflow, const struct braid_parsed *parsed,
+                            uint64_t now)
+{
+    struct braid_subflow *gone;
+    uint16_t index;
+    int error = braid_wire_read_subflow_close(parsed->payload, parsed->len, &index);
+
+    if (error != 0)
+        return error;
+    gone = find_subflow(subflow->session, index);
+    if (gone != NULL && gone != subflow)
+        braid_subflow_fail(gone, BRAID_ERR_SILENT, now);
+    return 0;
+}
+
 static int on_control(struct braid_subflow *subflow, const struct braid_parsed *parsed,
                       uint64_t now)
 {
@@ -378,8 +394,9 @@ static int on_control(struct braid_subflow *subflow, const struct braid_parsed *
         return on_close(session, parsed);
     case BRAID_FRAME_CONNECT_RESULT:
         return on_result(session, parsed);
-    case BRAID_FRAME_SUBFLOW_PRIORITY:
     case BRAID_FRAME_SUBFLOW_CLOSE:
+        return on_subflow_close(subflow, parsed, now);
+    case BRAID_FRAME_SUBFLOW_PRIORITY:
     case BRAID_FRAME_PATH_ADD:
     case BRAID_FRAME_PATH_REMOVE:
         return 0; /* advice, which a receiver is free not to follow (doc/protocol.md) */

@@ -11,7 +11,7 @@
 #include "session_internal.h"
 
 #define FRAME_MIN 4096u
-#define PROBE 4096u /* bytes, copies, on a subflow that has yet to show that it delivers */
+#define PROBE 8192u /* bytes, copies, on a subflow that has yet to show that it delivers */
 #define FRAME_MAX 65000u
 #define FRAME_TIME 5u /* milliseconds that one frame may occupy a path */
 #define BURST_MIN FRAME_MIN
@@ -135,7 +135,9 @@ static struct braid_subflow *probe_sender(const struct braid_session *session)
         return NULL;
     for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
         if (!s->blocked && s->rest == NULL && s->inflight.bytes == 0 && s->room >= PROBE &&
-            braid_subflow_on_probation(s) && braid_scheduler_eligible(session, s))
+            braid_subflow_on_probation(s) &&
+            ((s->state == BRAID_SUBFLOW_HELLO && !s->backup) ||
+             braid_scheduler_eligible(session, s)))
             return s;
     }
     return NULL;
@@ -155,7 +157,8 @@ static bool wants_reset(const struct braid_session *session)
 /* Whether something is to be sent that any subflow may carry. */
 static bool wants_control(const struct braid_session *session)
 {
-    return session->ack_due || session->want_result || wants_fin(session) || wants_reset(session);
+    return session->ack_due || session->want_result || session->gone_count > 0 ||
+           wants_fin(session) || wants_reset(session);
 }
 
 /* Whether something is to be sent that only this subflow can carry. */
@@ -406,6 +409,16 @@ static void plan_ack(struct builder *b)
     plan_control(b, &w, BRAID_FRAME_ACK);
 }
 
+static void plan_gone(struct builder *b)
+{
+    for (unsigned i = 0; i < b->session->gone_count; i++) {
+        struct braid_writer w = control_writer(b);
+
+        braid_wire_write_subflow_close(&w, b->session->gone[i], BRAID_ERR_SILENT);
+        plan_control(b, &w, BRAID_FRAME_SUBFLOW_CLOSE);
+    }
+}
+
 static void plan_pings(struct builder *b)
 {
     struct braid_subflow *subflow = b->subflow;
@@ -573,6 +586,7 @@ int braid_subflow_pull(struct braid_subflow *subflow, struct iovec *v, int max, 
         plan_hello(&b);
         plan_result(&b);
         plan_ack(&b);
+        plan_gone(&b);
         plan_pings(&b);
         if (session->state == BRAID_SESSION_OPEN) {
             plan_data(&b);
@@ -656,10 +670,13 @@ static void written_control(struct braid_subflow *subflow, uint8_t type, uint64_
     case BRAID_FRAME_CLOSE:
         written_close(session, subflow, now);
         break;
+    case BRAID_FRAME_SUBFLOW_CLOSE: /* the first of them */
+        session->gone_count--;
+        memmove(session->gone, session->gone + 1, session->gone_count * sizeof *session->gone);
+        break;
     case BRAID_FRAME_PAD:
     case BRAID_FRAME_DATA:
     case BRAID_FRAME_SUBFLOW_PRIORITY:
-    case BRAID_FRAME_SUBFLOW_CLOSE:
     case BRAID_FRAME_PATH_ADD:
     case BRAID_FRAME_PATH_REMOVE:
     case BRAID_FRAME_IGNORE:

@@ -323,7 +323,7 @@ void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 
 uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow)
 {
-    return subflow->proven ? SAMPLE_TIME : SAMPLE_TIME_NEW;
+    return braid_estimator_in_slow_start(&subflow->estimator) ? SAMPLE_TIME_NEW : SAMPLE_TIME;
 }
 
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
@@ -365,10 +365,12 @@ static uint64_t most_queued(const struct braid_subflow *subflow)
 {
     const struct braid_estimator *e = &subflow->estimator;
 
-    if (subflow->proven || e->window == 0 || e->min_rtt < NEAR)
+    if (e->window == 0 || e->min_rtt < NEAR || !braid_estimator_in_slow_start(e))
         return braid_estimator_cap(e);
     /* More would wait for an answer in this socket, while another may be there by then. */
-    return e->window > FIRST_FLIGHT ? e->window : FIRST_FLIGHT;
+    if (!subflow->proven)
+        return e->window > FIRST_FLIGHT ? e->window : FIRST_FLIGHT;
+    return subflow->session->subflow_count > 1 ? e->window + e->window / 2 : UINT64_MAX;
 }
 
 uint64_t braid_subflow_allowance(const struct braid_subflow *subflow)

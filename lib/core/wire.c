@@ -217,3 +217,19 @@ int braid_wire_read_code(const uint8_t *payload, size_t len, uint16_t *code)
     *code = braid_read_u16(&r);
     return r.failed ? -BRAID_ERR_PROTOCOL : 0;
 }
+
+void braid_wire_write_subflow_close(struct braid_writer *w, uint16_t subflow, uint16_t code)
+{
+    braid_wire_write_head(w, BRAID_FRAME_SUBFLOW_CLOSE, 0, 4);
+    braid_write_uint(w, subflow, 2);
+    braid_write_uint(w, code, 2);
+}
+
+int braid_wire_read_subflow_close(const uint8_t *payload, size_t len, uint16_t *subflow)
+{
+    struct braid_reader r = {payload, len, false};
+
+    *subflow = braid_read_u16(&r);
+    (void)braid_read_u16(&r); /* the reason */
+    return r.failed ? -BRAID_ERR_PROTOCOL : 0;
+}

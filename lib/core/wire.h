@@ -99,4 +99,8 @@ int braid_wire_read_fin(const uint8_t *payload, size_t len, uint64_t *final);
 void braid_wire_write_code(struct braid_writer *w, uint8_t type, uint16_t code, const char *text);
 int braid_wire_read_code(const uint8_t *payload, size_t len, uint16_t *code);
 
+/* SUBFLOW_CLOSE: which subflow the sender has given up, and why. */
+void braid_wire_write_subflow_close(struct braid_writer *w, uint16_t subflow, uint16_t code);
+int braid_wire_read_subflow_close(const uint8_t *payload, size_t len, uint16_t *subflow);
+
 #endif

@@ -109,6 +109,10 @@ static void tell_frame(struct single *s, struct single_flow *flow, const uint8_t
     case BRAID_FRAME_CONNECT_RESULT:
         tell_code(s, "RESULT", payload, len);
         break;
+    case BRAID_FRAME_SUBFLOW_CLOSE:
+        MUST(len == 4);
+        SAY("GONE %u:%u", payload[0] << 8 | payload[1], payload[2] << 8 | payload[3]);
+        break;
     default:
         SAY("TYPE %u", frame[0]);
         break;
@@ -462,6 +466,14 @@ int feed_code(struct single *s, unsigned i, enum braid_frame_type type, int code
     struct braid_writer w = begin();
 
     braid_wire_write_code(&w, (uint8_t)type, (uint16_t)code, "");
+    return end(s, i, &w);
+}
+
+int feed_subflow_close(struct single *s, unsigned i, unsigned subflow, int code)
+{
+    struct braid_writer w = begin();
+
+    braid_wire_write_subflow_close(&w, (uint16_t)subflow, (uint16_t)code);
     return end(s, i, &w);
 }
 

@@ -82,6 +82,7 @@ int feed_ack(struct single *s, unsigned i, uint64_t ack, uint64_t limit, unsigne
              const uint64_t *pairs);
 int feed_fin(struct single *s, unsigned i, uint64_t final);
 int feed_code(struct single *s, unsigned i, enum braid_frame_type type, int code);
+int feed_subflow_close(struct single *s, unsigned i, unsigned subflow, int code);
 int feed_ping(struct single *s, unsigned i, uint64_t time);
 int feed_pong(struct single *s, unsigned i, uint64_t time, uint32_t held);
 

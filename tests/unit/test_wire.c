@@ -341,6 +341,19 @@ START_TEST(test_codes)
 }
 END_TEST
 
+START_TEST(test_subflow_close)
+{
+    uint16_t subflow;
+
+    begin();
+    braid_wire_write_subflow_close(&w, 258, 12);
+    expect("0a 00 00 04 01 02 00 0c");
+    ck_assert_int_eq(braid_wire_read_subflow_close(buf + 4, payload(), &subflow), 0);
+    ck_assert_uint_eq(subflow, 258);
+    ck_assert_int_eq(braid_wire_read_subflow_close(buf + 4, 3, &subflow), -BRAID_ERR_PROTOCOL);
+}
+END_TEST
+
 /* A writer that is too short writes nothing past its end, and says so. */
 START_TEST(test_no_room)
 {
@@ -380,14 +393,23 @@ END_TEST
 int main(void)
 {
     const struct suite_test tests[] = {
-        {test_preamble, 0},      {test_preamble_of_others, 0},
-        {test_hello, 0},         {test_hello_reply, 0},
-        {test_hello_grease, 50}, {test_hello_truncated, 0},
-        {test_hello_tlvs, 0},    {test_hello_version, 0},
-        {test_data_head, 0},     {test_ack, 0},
-        {test_ack_lengths, 0},   {test_largest_ack_is_a_control_frame, 0},
-        {test_ping_pong_fin, 0}, {test_codes, 0},
-        {test_no_room, 0},       {test_reader_fails_for_good, 0},
+        {test_preamble, 0},
+        {test_preamble_of_others, 0},
+        {test_hello, 0},
+        {test_hello_reply, 0},
+        {test_hello_grease, 50},
+        {test_hello_truncated, 0},
+        {test_hello_tlvs, 0},
+        {test_hello_version, 0},
+        {test_data_head, 0},
+        {test_ack, 0},
+        {test_ack_lengths, 0},
+        {test_largest_ack_is_a_control_frame, 0},
+        {test_ping_pong_fin, 0},
+        {test_codes, 0},
+        {test_subflow_close, 0},
+        {test_no_room, 0},
+        {test_reader_fails_for_good, 0},
     };
 
     return SUITE_RUN("wire", tests);

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Subflows on probation, bytes that are late, and subflows that one end alone finds silent.
+ */
+#include <string.h>
+
+#include "core/session_internal.h"
+#include "single.h"
+#include "suite.h"
+
+static struct single s;
+
+static const char *state(unsigned i)
+{
+    struct braid_subflow_stats stats;
+
+    braid_subflow_get_stats(s.flow[i].subflow, &stats);
+    return stats.state;
+}
+
+/* What the driver would see of the socket of subflow i: a path of that rate and round trip. */
+static void look(unsigned i, uint32_t round_trip, uint32_t outq, uint64_t arrived)
+{
+    struct braid_sample sample = {
+        .rtt = round_trip,
+        .min_rtt = round_trip,
+        .rttvar = 1000,
+        .cwnd = 10,
+        .mss = 1000,
+        .outq = outq,
+        .unacked = outq > 10000 ? 10 : (outq + 999) / 1000,
+        .bytes_acked = arrived,
+        .delivered = arrived / 1000 + 1,
+    };
+
+    braid_subflow_sample(s.flow[i].subflow, &sample, s.now);
+}
+
+static void all_room(void)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (s.flow[i].subflow != NULL)
+            braid_subflow_set_room(s.flow[i].subflow, 1u << 20);
+    }
+}
+
+/* The second one begins with a copy of what the first carries, and gets no more before its answer.
+ */
+START_TEST(test_probe)
+{
+    single_local(&s, 2);
+    look(0, 10000, 0, 0);
+    look(1, 10000, 0, 0);
+    single_write(&s, 100000);
+    all_room();
+    single_send(&s);
+    ck_assert_int_eq(strncmp(single_said(&s, 0), "DATA 0+", 7), 0);
+    ck_assert_str_eq(single_said(&s, 1), "AGAIN 0+5000 AGAIN 5000+3192");
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "");
+    single_sleep(&s, 10000);
+    ck_assert_int_eq(feed_ack(&s, 1, 8192, 524288, 1, (uint64_t[]){1, 8192}), 0);
+    look(1, 10000, 0, 8192);
+    all_room();
+    single_send(&s);
+    ck_assert_int_eq(strncmp(single_said(&s, 1), "DATA ", 5), 0);
+    single_free(&s);
+}
+END_TEST
+
+/* A first burst that took long was no fast one, whatever the window says. */
+START_TEST(test_first_burst)
+{
+    struct braid_estimator *e;
+
+    single_local(&s, 2);
+    look(0, 2000, 0, 0);
+    single_write(&s, 10000);
+    braid_subflow_set_room(s.flow[0].subflow, 1u << 20);
+    braid_subflow_set_room(s.flow[1].subflow, 0);
+    single_send(&s);
+    e = &s.flow[0].subflow->estimator;
+    ck_assert_uint_eq(braid_estimator_rate(e), 5000000);
+    single_sleep(&s, 22000);
+    ck_assert_int_eq(feed_ack(&s, 0, 5000, 524288, 1, (uint64_t[]){0, 5000}), 0);
+    ck_assert_uint_eq(braid_estimator_rate(e), 250000);
+    single_free(&s);
+}
+END_TEST
+
+/* With nothing else to do, a fast subflow carries again what a slow one would take long for. */
+START_TEST(test_late)
+{
+    struct braid_session_stats stats;
+
+    single_local(&s, 2);
+    s.flow[0].subflow->proven = true; /* and the other one is not, as yet */
+    look(0, 200000, 0, 0);
+    look(1, 10000, 0, 0);
+    single_write(&s, 10000);
+    braid_subflow_set_room(s.flow[0].subflow, 1u << 20);
+    braid_subflow_set_blocked(s.flow[1].subflow, true);
+    single_send(&s);
+    ck_assert_int_eq(strncmp(single_said(&s, 0), "DATA 0+", 7), 0);
+    braid_subflow_set_blocked(s.flow[1].subflow, false);
+    s.flow[1].subflow->proven = true;
+    look(0, 200000, 10000, 0);
+    all_room();
+    single_send(&s);
+    ck_assert_int_eq(strncmp(single_said(&s, 1), "AGAIN 0+", 8), 0);
+    braid_session_get_stats(s.session, &stats);
+    ck_assert_uint_eq(stats.bytes_resent, 10000);
+    /* Nothing of it a third time, on either. */
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "");
+    ck_assert_str_eq(single_said(&s, 1), "");
+    single_free(&s);
+}
+END_TEST
+
+/* What is as soon there stays where it is. */
+START_TEST(test_not_late)
+{
+    struct braid_session_stats stats;
+
+    single_local(&s, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        s.flow[i].subflow->proven = true;
+        look(i, 10000, 0, 0);
+    }
+    single_write(&s, 20000);
+    all_room();
+    single_send(&s);
+    single_sleep(&s, 5000);
+    all_room();
+    single_send(&s);
+    braid_session_get_stats(s.session, &stats);
+    ck_assert_uint_eq(stats.bytes_resent, 0);
+    single_free(&s);
+}
+END_TEST
+
+/* The peer has found a subflow silent that only seems idle here: it is dialled anew. */
+START_TEST(test_peer_gives_up)
+{
+    single_local(&s, 2);
+    ck_assert_int_eq(feed_subflow_close(&s, 0, 1, BRAID_ERR_SILENT), 0);
+    ck_assert_str_eq(single_acted(&s), "DIAL CLOSE_SUBFLOW 1:12");
+    /* Of one that is unknown by now, or itself: nothing. */
+    ck_assert_int_eq(feed_subflow_close(&s, 0, 1, BRAID_ERR_SILENT), 0);
+    ck_assert_int_eq(feed_subflow_close(&s, 0, 0, BRAID_ERR_SILENT), 0);
+    ck_assert_str_eq(single_acted(&s), "");
+    ck_assert_str_eq(state(0), "active");
+    single_free(&s);
+}
+END_TEST
+
+/* And is told, on a lively one, of a subflow that is given up here. */
+START_TEST(test_tells_what_it_gives_up)
+{
+    const char *acted = "";
+
+    single_local(&s, 2);
+    s.flow[1].subflow->proven = true;
+    single_write(&s, 100);
+    braid_subflow_set_room(s.flow[0].subflow, 1u << 20);
+    single_send(&s);
+    for (unsigned i = 0; strstr(acted, "CLOSE_SUBFLOW 0:12") == NULL; i++) {
+        ck_assert_uint_lt(s.now, SINGLE_START + 20000000);
+        s.now = braid_session_deadline(s.session);
+        single_said(&s, 1);
+        single_sleep(&s, 0);
+        ck_assert_int_eq(feed_pong(&s, 1, s.flow[1].ping, 0), 0);
+        acted = single_acted(&s);
+        all_room();
+        single_send(&s);
+    }
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 1), "GONE 0:12"));
+    single_send(&s);
+    ck_assert_ptr_null(strstr(single_said(&s, 1), "GONE"));
+    single_free(&s);
+}
+END_TEST
+
+int main(void)
+{
+    const struct suite_test tests[] = {
+        {test_probe, 0},    {test_first_burst, 0},   {test_late, 0},
+        {test_not_late, 0}, {test_peer_gives_up, 0}, {test_tells_what_it_gives_up, 0},
+    };
+
+    return SUITE_RUN("session_late", tests);
+}
