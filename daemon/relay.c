@@ -95,7 +95,7 @@ static bool read_once(struct relay *relay, const struct iovec *v, int pieces)
     braid_stream_commit(relay->stream, 0);
     if (n == 0) {
         relay->socket_ended = true;
-        braid_stream_shutdown(relay->stream);
+        braid_stream_shutdown(relay->stream, EV_WRITE);
         return true;
     }
     if (errno == EAGAIN) {

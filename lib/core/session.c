@@ -428,5 +428,6 @@ void braid_session_get_stats(const struct braid_session *session, struct braid_s
     stats->subflows = session->subflow_count;
     stats->subflows_lost = session->lost_count;
     stats->established = session->established;
+    stats->complete = session->recvbuf.next == session->final;
     stats->memory = session->sendbuf.memory + session->recvbuf.bytes;
 }

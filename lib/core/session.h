@@ -299,6 +299,7 @@ struct braid_session_stats {
     unsigned subflows;
     unsigned subflows_lost;
     bool established;
+    bool complete; /* all that the peer sends has arrived, its FIN too */
     size_t memory; /* bytes of buffers held in both directions */
 };
 

@@ -77,7 +77,7 @@ void braid_context_free(struct braid_context *context)
     if (context == NULL)
         return;
     while (!LIST_EMPTY(&context->listeners))
-        braid_listener_free(LIST_FIRST(&context->listeners));
+        braid_listener_free(LIST_FIRST(&context->listeners)->first);
     braid_group_leave(context);
     while ((handoff = braid_group_collect(context)) != NULL)
         braid_handoff_free(context->group, handoff);

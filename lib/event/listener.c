@@ -106,6 +106,7 @@ struct braid_listener *braid_listener_new(struct braid_context *context,
     if (listener == NULL)
         return NULL;
     listener->context = context;
+    listener->first = listener;
     braid_options_copy(&listener->options, options);
     listener->cb = cb;
     listener->arg = arg;
@@ -128,13 +129,71 @@ failed:
     return NULL;
 }
 
-void braid_listener_free(struct braid_listener *listener)
+/* Listens on one address; NULL: errno says why not, and a log line what. */
+static struct braid_listener *bind_one(struct braid_context *context,
+                                       const struct braid_options *options,
+                                       const struct braid_address *address, braid_listener_cb cb,
+                                       void *arg)
 {
-    struct braid_context *context;
+    int fd = braid_address_listen(address, SOMAXCONN);
+    struct braid_listener *listener = NULL;
+    int saved;
 
+    if (fd >= 0)
+        listener = braid_listener_new(context, options, fd, cb, arg);
+    saved = errno;
+    if (fd >= 0)
+        close(fd);
     if (listener == NULL)
-        return;
-    context = listener->context;
+        braid_log(context, BRAID_LOG_ERR, BRAID_LOG_ACCEPT, "cannot listen on %s: %s",
+                  braid_address_text(address), strerrordesc_np(saved));
+    errno = saved;
+    return listener;
+}
+
+struct braid_listener *braid_listener_new_bind(struct braid_context *context,
+                                               const struct braid_options *options,
+                                               struct braid_address *const *addresses, size_t n,
+                                               braid_listener_cb cb, void *arg)
+{
+    struct braid_listener *first = NULL;
+    struct braid_listener **end = &first;
+
+    errno = EINVAL; /* where there is none */
+    for (size_t i = 0; i < n; i++) {
+        *end = bind_one(context, options, addresses[i], cb, arg);
+        if (*end == NULL) {
+            int saved = errno;
+
+            braid_listener_free(first);
+            errno = saved;
+            return NULL;
+        }
+        (*end)->first = first;
+        end = &(*end)->next;
+    }
+    return first;
+}
+
+size_t braid_listener_get_addresses(const struct braid_listener *listener,
+                                    struct sockaddr_storage *addresses, size_t max)
+{
+    size_t n = 0;
+
+    for (; listener != NULL && n < max; listener = listener->next) {
+        socklen_t len = sizeof addresses[n];
+
+        memset(&addresses[n], 0, sizeof addresses[n]);
+        if (getsockname(listener->fd, (struct sockaddr *)&addresses[n], &len) == 0)
+            n++;
+    }
+    return n;
+}
+
+static void free_one(struct braid_listener *listener)
+{
+    struct braid_context *context = listener->context;
+
     braid_group_lock(context->group);
     LIST_REMOVE(listener, link);
     braid_group_unlock(context->group);
@@ -145,7 +204,18 @@ void braid_listener_free(struct braid_listener *listener)
     braid_pool_release(context->pool, listener, sizeof *listener);
 }
 
+void braid_listener_free(struct braid_listener *listener)
+{
+    struct braid_listener *next;
+
+    for (; listener != NULL; listener = next) {
+        next = listener->next;
+        free_one(listener);
+    }
+}
+
 void braid_listener_disable(struct braid_listener *listener)
 {
-    listener->disabled = true;
+    for (; listener != NULL; listener = listener->next)
+        listener->disabled = true;
 }

@@ -18,6 +18,8 @@
 
 struct braid_listener {
     LIST_ENTRY(braid_listener) link;
+    struct braid_listener *first; /* of those that were bound together: the one the caller knows */
+    struct braid_listener *next;  /* of those; NULL: the last */
     struct braid_context *context;
     struct braid_options options;
     int fd;

@@ -149,7 +149,7 @@ static void greeted(struct braid_pending *pending, const struct braid_hello *hel
     } else {
         pending_free(pending);
         if (!known)
-            listener->cb(listener, &io->stream, listener->arg);
+            listener->cb(listener->first, &io->stream, listener->arg);
         if (rest->len > 0)
             braid_subflow_io_feed(subflow, rest, 1, braid_clock());
         if (!known) {

@@ -109,6 +109,7 @@ static void io_free(struct braid_session_io *io)
     braid_connector_free(io->connector);
     event_del(&io->wake);
     braid_session_free(io->session);
+    braid_stream_clear(&io->stream);
     LIST_REMOVE(io, link);
     braid_pool_release(context->pool, io, sizeof *io);
     if (atomic_fetch_sub_explicit(&context->session_count, 1, memory_order_relaxed) == 1)
@@ -133,6 +134,7 @@ static void closed(struct braid_session_io *io, int error, uint64_t now)
     } else {
         io->stream.readable = false;
         io->stream.writable = false;
+        io->stream.room = false;
         io->stream.events |= BRAID_EVENT_ERROR;
     }
 }
@@ -154,10 +156,10 @@ static void take_actions(struct braid_session_io *io, uint64_t now)
                 io->error = action.error;
             break;
         case BRAID_ACTION_READABLE:
-            stream->readable = true;
+            braid_stream_readable(stream);
             break;
         case BRAID_ACTION_WRITABLE:
-            stream->writable = true;
+            braid_stream_writable(stream);
             break;
         case BRAID_ACTION_EOF:
             stream->events |= BRAID_EVENT_EOF;

@@ -12,6 +12,7 @@
 #define BRAID_EVENT_SESSION_IO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/queue.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -44,6 +45,13 @@ struct braid_session_io {
     bool closed; /* the session is over */
     int error;
 };
+
+/* The pump that a stream is a part of. */
+static inline struct braid_session_io *braid_session_io_of(const struct braid_stream *stream)
+{
+    return (struct braid_session_io *)(void *)((char *)(void *)stream -
+                                               offsetof(struct braid_session_io, stream));
+}
 
 /* Makes the pump of a new session: of an id that has just been claimed, or of a random one. */
 struct braid_session_io *braid_session_io_accept(struct braid_context *context,

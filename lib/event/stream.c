@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream.h"
 
-#include <stddef.h>
+#include <event2/event.h>
 
 #include "clock.h"
 #include "connector.h"
@@ -9,20 +9,25 @@
 #include "path.h"
 #include "session_io.h"
 
-static struct braid_session_io *io_of(const struct braid_stream *stream)
+/* ---- callbacks ---- */
+
+static bool read_is_due(const struct braid_stream *stream)
 {
-    return (struct braid_session_io *)(void *)((char *)(void *)stream -
-                                               offsetof(struct braid_session_io, stream));
+    return stream->readable && !stream->freed && stream->readcb != NULL &&
+           (stream->disabled & EV_READ) == 0 && braid_stream_has_enough(stream);
 }
 
-/* ---- callbacks ---- */
+static bool write_is_due(const struct braid_stream *stream)
+{
+    return stream->writable && !stream->freed && stream->writecb != NULL &&
+           (stream->disabled & EV_WRITE) == 0 && braid_stream_output(stream) <= stream->write_low;
+}
 
 bool braid_stream_is_due(const struct braid_stream *stream)
 {
     if (stream->freed)
         return false;
-    return (stream->readable && stream->readcb != NULL) ||
-           (stream->writable && stream->writecb != NULL) ||
+    return stream->room || read_is_due(stream) || write_is_due(stream) ||
            (stream->events != 0 && stream->eventcb != NULL);
 }
 
@@ -34,39 +39,73 @@ static void tell(struct braid_stream *stream, unsigned which)
     if (events == 0 || stream->freed || stream->eventcb == NULL)
         return;
     stream->events &= ~events;
-    stream->eventcb(stream, events, stream->arg);
+    stream->eventcb(stream, events, stream->event_arg);
 }
 
 bool braid_stream_deliver(struct braid_stream *stream)
 {
     if (!braid_stream_is_due(stream))
         return false;
+    if (stream->room)
+        braid_stream_use_room(stream);
     tell(stream, BRAID_EVENT_CONNECTED);
-    if (stream->readable && !stream->freed && stream->readcb != NULL) {
+    if (read_is_due(stream)) {
         stream->readable = false;
-        stream->readcb(stream, stream->arg);
+        braid_stream_fill_input(stream);
+        stream->readcb(stream, stream->read_arg);
     }
-    if (stream->writable && !stream->freed && stream->writecb != NULL) {
+    if (write_is_due(stream)) {
         stream->writable = false;
-        stream->writecb(stream, stream->arg);
+        stream->writecb(stream, stream->write_arg);
     }
     tell(stream, BRAID_EVENT_EOF | BRAID_EVENT_CLOSED | BRAID_EVENT_ERROR);
     return true;
 }
 
-void braid_stream_setcb(struct braid_stream *stream, braid_stream_data_cb readcb,
-                        braid_stream_data_cb writecb, braid_stream_event_cb eventcb, void *arg)
+/* Has the loop tell what is due to callbacks that are new or enabled again. */
+static void retell(struct braid_stream *stream)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
     struct iovec v;
 
-    stream->readcb = readcb;
-    stream->writecb = writecb;
-    stream->eventcb = eventcb;
-    stream->arg = arg;
     if (!io->closed && braid_session_peek(io->session, &v, 1) > 0)
         stream->readable = true;
     braid_session_io_touch(io, braid_clock());
+}
+
+void braid_stream_setcb(struct braid_stream *stream, braid_stream_data_cb readcb,
+                        braid_stream_data_cb writecb, braid_stream_event_cb eventcb, void *arg)
+{
+    stream->readcb = readcb;
+    stream->writecb = writecb;
+    stream->eventcb = eventcb;
+    stream->read_arg = stream->write_arg = stream->event_arg = arg;
+    retell(stream);
+}
+
+void braid_stream_set_read_cb(struct braid_stream *stream, braid_stream_data_cb cb, void *arg)
+{
+    stream->readcb = cb;
+    stream->read_arg = arg;
+    retell(stream);
+}
+
+void braid_stream_set_write_cb(struct braid_stream *stream, braid_stream_data_cb cb, void *arg)
+{
+    stream->writecb = cb;
+    stream->write_arg = arg;
+    retell(stream);
+}
+
+void braid_stream_enable(struct braid_stream *stream, short events)
+{
+    stream->disabled &= ~(unsigned)events;
+    retell(stream);
+}
+
+void braid_stream_disable(struct braid_stream *stream, short events)
+{
+    stream->disabled |= (unsigned)events & (EV_READ | EV_WRITE);
 }
 
 /* ---- life ---- */
@@ -101,6 +140,33 @@ struct braid_stream *braid_stream_connect(struct braid_context *context,
     return &io->stream;
 }
 
+struct braid_stream *braid_stream_connect_addresses(struct braid_context *context,
+                                                    const struct braid_options *options,
+                                                    struct braid_address *const *addresses,
+                                                    size_t n)
+{
+    struct braid_path *paths[BRAID_SLOTS_MAX] = {NULL};
+    struct braid_stream *stream = NULL;
+    size_t made = 0;
+
+    if (n > BRAID_SLOTS_MAX)
+        return NULL;
+    for (; made < n; made++) {
+        paths[made] = braid_path_new(braid_address_text(addresses[made]));
+        if (paths[made] == NULL)
+            break;
+        if (braid_path_add_remote(paths[made], addresses[made]) != 0) {
+            made++;
+            break;
+        }
+    }
+    if (made == n)
+        stream = braid_stream_connect(context, options, paths, n);
+    while (made > 0)
+        braid_path_free(paths[--made]);
+    return stream;
+}
+
 void braid_stream_free(struct braid_stream *stream)
 {
     struct braid_session_io *io;
@@ -108,7 +174,7 @@ void braid_stream_free(struct braid_stream *stream)
 
     if (stream == NULL)
         return;
-    io = io_of(stream);
+    io = braid_session_io_of(stream);
     now = braid_clock();
     stream->freed = true;
     if (!io->closed)
@@ -118,7 +184,7 @@ void braid_stream_free(struct braid_stream *stream)
 
 void braid_stream_answer(struct braid_stream *stream, int error)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
     uint64_t now = braid_clock();
 
     if (io->closed)
@@ -127,20 +193,26 @@ void braid_stream_answer(struct braid_stream *stream, int error)
     braid_session_io_touch(io, now);
 }
 
-void braid_stream_shutdown(struct braid_stream *stream)
+void braid_stream_shutdown(struct braid_stream *stream, short how)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
     uint64_t now = braid_clock();
 
     if (io->closed)
         return;
-    braid_session_shutdown(io->session, now);
+    if ((how & EV_READ) != 0)
+        braid_stream_discard(stream);
+    if ((how & EV_WRITE) != 0) {
+        stream->shut = true;
+        if (braid_stream_output(stream) == 0)
+            braid_session_shutdown(io->session, now);
+    }
     braid_session_io_touch(io, now);
 }
 
 void braid_stream_reset(struct braid_stream *stream, int error)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
     uint64_t now = braid_clock();
 
     if (io->closed)
@@ -151,21 +223,23 @@ void braid_stream_reset(struct braid_stream *stream, int error)
 
 int braid_stream_get_error(const struct braid_stream *stream)
 {
-    return io_of(stream)->error;
+    return braid_session_io_of(stream)->error;
 }
 
 /* ---- bytes ---- */
 
 int braid_stream_reserve(struct braid_stream *stream, struct iovec *v, int max)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
 
-    return io->closed ? 0 : braid_session_reserve(io->session, v, max);
+    if (io->closed || stream->shut || braid_stream_output(stream) > 0)
+        return 0;
+    return braid_session_reserve(io->session, v, max);
 }
 
 void braid_stream_commit(struct braid_stream *stream, size_t n)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
     uint64_t now = braid_clock();
 
     if (io->closed)
@@ -177,14 +251,14 @@ void braid_stream_commit(struct braid_stream *stream, size_t n)
 
 int braid_stream_peek(struct braid_stream *stream, struct iovec *v, int max)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
 
     return io->closed ? 0 : braid_session_peek(io->session, v, max);
 }
 
 void braid_stream_drain(struct braid_stream *stream, size_t n)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
     uint64_t now = braid_clock();
 
     if (io->closed || n == 0)

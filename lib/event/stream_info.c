@@ -2,7 +2,6 @@
 /*
  * A stream and its subflows as they stand, for those who watch.
  */
-#include <stddef.h>
 #include <string.h>
 
 #include "clock.h"
@@ -11,24 +10,19 @@
 #include "session_io.h"
 #include "subflow_io.h"
 
-static struct braid_session_io *io_of(const struct braid_stream *stream)
-{
-    return (struct braid_session_io *)(void *)((char *)(void *)stream -
-                                               offsetof(struct braid_session_io, stream));
-}
-
 void braid_stream_get_info(const struct braid_stream *stream, struct braid_stream_info *info)
 {
-    const struct braid_session_io *io = io_of(stream);
+    const struct braid_session_io *io = braid_session_io_of(stream);
+    size_t waiting = braid_stream_output(stream);
     struct braid_session_stats stats;
 
     braid_session_get_stats(io->session, &stats);
     *info = (struct braid_stream_info){
         .id = braid_session_id(io->session),
-        .bytes_sent = stats.committed,
+        .bytes_sent = stats.committed + waiting,
         .bytes_received = stats.drained,
         .bytes_resent = stats.bytes_resent,
-        .backlog = stats.committed - stats.acked,
+        .backlog = stats.committed - stats.acked + waiting,
         .unread = stats.unread,
         .subflows = stats.subflows,
         .subflows_lost = stats.subflows_lost,
@@ -58,7 +52,7 @@ static void fill(const struct braid_session_io *io, struct braid_subflow_info *i
 size_t braid_stream_get_subflows(const struct braid_stream *stream,
                                  struct braid_subflow_info *infos, size_t max)
 {
-    struct braid_session_io *io = io_of(stream);
+    struct braid_session_io *io = braid_session_io_of(stream);
     struct braid_subflow_stats stats;
     struct braid_subflow_io *subflow;
     const struct braid_past *past;

@@ -56,7 +56,7 @@ static void on_event(struct braid_stream *stream, unsigned events, void *arg)
 {
     (void)arg;
     if (events & BRAID_EVENT_EOF)
-        braid_stream_shutdown(stream);
+        braid_stream_shutdown(stream, EV_WRITE);
     if (events & (BRAID_EVENT_CLOSED | BRAID_EVENT_ERROR))
         braid_stream_free(stream);
 }

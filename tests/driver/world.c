@@ -108,7 +108,7 @@ void app_send(struct app *app)
     }
     if (!app->freed && app->shut && !app->did_shut && app->sent == app->to_send) {
         app->did_shut = true;
-        braid_stream_shutdown(app->stream);
+        braid_stream_shutdown(app->stream, EV_WRITE);
     }
 }
 

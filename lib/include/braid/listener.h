@@ -15,6 +15,7 @@ extern "C" {
 #endif
 
 struct braid_listener;
+struct sockaddr_storage;
 
 /**
  * Takes a new stream, which is now the callee's (braid_stream_free()).
@@ -41,6 +42,28 @@ BRAID_EXPORT struct braid_listener *braid_listener_new(struct braid_context *con
                                                        const struct braid_options *options, int fd,
                                                        braid_listener_cb cb,
                                                        void *arg) BRAID_MUST_CHECK;
+
+/**
+ * Opens listening sockets on several addresses and listens on all of them as one: a session's
+ * subflows may come in through any. A log line names an address that cannot be bound.
+ *
+ * @param addresses n of them, no host names; not kept
+ * @return a listener, or NULL with errno set; then none of them is listened on
+ */
+BRAID_EXPORT struct braid_listener *braid_listener_new_bind(struct braid_context *context,
+                                                            const struct braid_options *options,
+                                                            struct braid_address *const *addresses,
+                                                            size_t n, braid_listener_cb cb,
+                                                            void *arg) BRAID_MUST_CHECK;
+
+/**
+ * Fills in the addresses that it is bound to, in the order in which they were given: which port the
+ * kernel chose where 0 was asked for.
+ *
+ * @return how many were filled in, at most max
+ */
+BRAID_EXPORT size_t braid_listener_get_addresses(const struct braid_listener *listener,
+                                                 struct sockaddr_storage *addresses, size_t max);
 
 /** Stops listening; its streams live on, but subflows can no longer join them here. */
 BRAID_EXPORT void braid_listener_free(struct braid_listener *listener);

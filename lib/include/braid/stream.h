@@ -3,8 +3,9 @@
  * @file braid/stream.h
  * @brief One session, seen by the application: a reliable byte stream in each direction.
  *
- * Callbacks run from the event loop only, never from inside a call of the caller's, and inside one
- * any call is allowed, braid_stream_free() of the same stream included.
+ * EV_READ and EV_WRITE, libevent's, name its halves. Callbacks run from the event loop only, never
+ * from inside a call of the caller's, and inside one any call is allowed, braid_stream_free() of
+ * the same stream included.
  */
 #ifndef BRAID_STREAM_H
 #define BRAID_STREAM_H
@@ -24,6 +25,7 @@ extern "C" {
 #endif
 
 struct braid_stream;
+struct evbuffer;
 
 /** What an event callback is told; several may come in one call. */
 enum braid_stream_event {
@@ -58,15 +60,67 @@ BRAID_EXPORT struct braid_stream *braid_stream_connect(struct braid_context *con
                                                        size_t n) BRAID_MUST_CHECK;
 
 /**
+ * The same, with a plain path to each of n addresses: one subflow to each of several, or as many to
+ * a single one as the options say.
+ *
+ * @param addresses copied
+ */
+BRAID_EXPORT struct braid_stream *
+braid_stream_connect_addresses(struct braid_context *context, const struct braid_options *options,
+                               struct braid_address *const *addresses, size_t n) BRAID_MUST_CHECK;
+
+/**
  * Frees a stream. Before BRAID_EVENT_CLOSED this aborts it: the peer sees a reset. Its callbacks
  * are never called again. NULL is allowed.
  */
 BRAID_EXPORT void braid_stream_free(struct braid_stream *stream);
 
-/** Sets the callbacks, any of which may be NULL. What is due already is told from the loop. */
+/**
+ * Sets the callbacks, any of which may be NULL, and one argument for all of them. What is due
+ * already is told from the loop.
+ */
 BRAID_EXPORT void braid_stream_setcb(struct braid_stream *stream, braid_stream_data_cb readcb,
                                      braid_stream_data_cb writecb, braid_stream_event_cb eventcb,
                                      void *arg);
+
+/**
+ * Sets one half's callback with an argument of its own, for who drives the halves apart. The other
+ * half and the event callback stay as they are.
+ */
+BRAID_EXPORT void braid_stream_set_read_cb(struct braid_stream *stream, braid_stream_data_cb cb,
+                                           void *arg);
+BRAID_EXPORT void braid_stream_set_write_cb(struct braid_stream *stream, braid_stream_data_cb cb,
+                                            void *arg);
+
+/**
+ * Lets callbacks run (both do at first), or has them wait; bytes travel all the same, as far as
+ * there is room for them. Events are always told.
+ *
+ * @param events EV_READ for readcb, EV_WRITE for writecb, or both
+ */
+BRAID_EXPORT void braid_stream_enable(struct braid_stream *stream, short events);
+BRAID_EXPORT void braid_stream_disable(struct braid_stream *stream, short events);
+
+/** Bytes that braid_stream_write() and braid_stream_write_buffer() let wait at the most. */
+#define BRAID_OUTPUT_MAX ((size_t)64 << 20)
+/** Bytes that braid_stream_get_input() takes out of the stream at the most. */
+#define BRAID_INPUT_MAX ((size_t)256 << 10)
+
+/**
+ * Sets the marks between which a half works.
+ *
+ * For EV_READ: readcb is called when at least `low` bytes can be read (or all that will ever come);
+ * what braid_stream_get_input() holds is at most `high`, the rest waits in the stream, whose window
+ * is what bounds it. For EV_WRITE: writecb is called when of what was written no more than `low`
+ * bytes wait for room in the stream; a write that would make it more than `high` fails.
+ *
+ * @param events EV_READ, EV_WRITE, or both
+ * @param low    default 0
+ * @param high   0: the default, BRAID_INPUT_MAX and BRAID_OUTPUT_MAX; otherwise not less than low
+ * @return 0, or -1: low is above high
+ */
+BRAID_EXPORT int braid_stream_setwatermark(struct braid_stream *stream, short events, size_t low,
+                                           size_t high);
 
 /**
  * Answers the peer of an accepted stream whether the target could be reached; once.
@@ -102,8 +156,59 @@ BRAID_EXPORT int braid_stream_peek(struct braid_stream *stream, struct iovec *v,
 /** Takes n bytes of what was peeked off the stream, which opens the window for as many. */
 BRAID_EXPORT void braid_stream_drain(struct braid_stream *stream, size_t n);
 
-/** Finishes the sending half: the peer sees end of file after the last byte. Again: no effect. */
-BRAID_EXPORT void braid_stream_shutdown(struct braid_stream *stream);
+/**
+ * Sends a copy of bytes. What the stream has no room for yet waits in memory of the caller's
+ * process, beside the stream's window; writecb is called, from the loop, once it has gone in.
+ *
+ * @return 0, or -1, and nothing was taken: more would wait than the high-water mark allows, the
+ *         half is finished, the stream is over, or there is no memory
+ */
+BRAID_EXPORT int braid_stream_write(struct braid_stream *stream, const void *data,
+                                    size_t len) BRAID_MUST_CHECK;
+
+/**
+ * Sends all that is in a buffer and leaves it empty; without a copy but the one into the stream.
+ *
+ * @return as braid_stream_write(); after -1 the buffer is as it was
+ */
+BRAID_EXPORT int braid_stream_write_buffer(struct braid_stream *stream,
+                                           struct evbuffer *buffer) BRAID_MUST_CHECK;
+
+/**
+ * Copies bytes that have arrived and takes them off the stream.
+ *
+ * @return how many, at most len; 0: none now
+ */
+BRAID_EXPORT size_t braid_stream_read(struct braid_stream *stream, void *data, size_t len);
+
+/**
+ * Moves all that has arrived to the end of a buffer.
+ *
+ * @return 0, or -1: out of memory; what is in the buffer by then was taken off the stream
+ */
+BRAID_EXPORT int braid_stream_read_buffer(struct braid_stream *stream,
+                                          struct evbuffer *buffer) BRAID_MUST_CHECK;
+
+/**
+ * The bytes that have arrived, as a buffer of the stream's to drain, and nothing else. It is filled
+ * by this call and before each readcb, up to the high-water mark; once some was drained and there
+ * is more, readcb is called. What is in it counts as drained: BRAID_EVENT_EOF may come before it is
+ * empty. Do not mix this with braid_stream_peek().
+ *
+ * @return a buffer that goes with the stream, or NULL: out of memory
+ */
+BRAID_EXPORT struct evbuffer *braid_stream_get_input(struct braid_stream *stream);
+
+/**
+ * Finishes one half, or both, which ends the stream once the peer has finished too.
+ *
+ * EV_WRITE: the peer sees end of file after the last byte that was written or committed; no more is
+ * taken. EV_READ: what has arrived and still arrives is thrown away, so that it cannot hold up the
+ * peer, which is not told. Again: no effect.
+ *
+ * @param how EV_READ, EV_WRITE, or both
+ */
+BRAID_EXPORT void braid_stream_shutdown(struct braid_stream *stream, short how);
 
 /** Breaks the stream off; the peer sees a reset with this reason. Free it afterwards. */
 BRAID_EXPORT void braid_stream_reset(struct braid_stream *stream, int error);
