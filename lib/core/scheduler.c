@@ -6,13 +6,15 @@
 #define QUANTUM 4096u /* less room than this is not worth a frame */
 
 /*
- * The lower, the better: 0 healthy, 1 healthy backup, 2 silent, or not answered while others are.
- * Of a session's first flight nobody has answered yet: then whichever connects first carries it.
+ * The lower, the better: 0 healthy, 1 healthy backup, 2 silent, or not answered while others are,
+ * unless its path is known to be good. Of a session's first flight nobody has answered yet: then
+ * whichever connects first carries it.
  */
 static int rank(const struct braid_subflow *subflow)
 {
     bool answered = subflow->state == BRAID_SUBFLOW_ACTIVE ||
-                    (subflow->state == BRAID_SUBFLOW_HELLO && !subflow->session->established);
+                    (subflow->state == BRAID_SUBFLOW_HELLO &&
+                     (!subflow->session->established || !braid_subflow_on_probation(subflow)));
 
     if (!answered)
         return 2;

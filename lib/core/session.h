@@ -114,8 +114,9 @@ uint64_t braid_session_id(const struct braid_session *session);
  * LOCAL: adds a subflow whose transport has just connected. Its preamble and HELLO are the first
  * bytes it will be asked to send.
  *
- * path: for statistics. user: the driver's, given back by CLOSE_SUBFLOW and braid_subflow_user().
- * Returns a subflow owned by the session, or NULL (out of memory, or the session is ending).
+ * path: subflows with the same number share one. user: the driver's, given back by CLOSE_SUBFLOW
+ * and braid_subflow_user(). Returns a subflow owned by the session, or NULL (out of memory, or the
+ * session is ending).
  */
 struct braid_subflow *braid_subflow_add(struct braid_session *session, unsigned path, void *user,
                                         uint64_t now);
@@ -164,6 +165,9 @@ void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now);
  * something of it was delivered.
  */
 void braid_subflow_cut(struct braid_subflow *subflow, uint64_t now);
+
+/* Says which path a subflow that joined takes; subflows with the same number share one. */
+void braid_subflow_set_path(struct braid_subflow *subflow, unsigned path);
 
 /* Whether it may be given data: false while it is silent, or late with an answer. */
 bool braid_subflow_is_well(const struct braid_subflow *subflow);

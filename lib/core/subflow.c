@@ -126,6 +126,7 @@ struct braid_subflow *braid_subflow_join(struct braid_session *session,
         return NULL;
     *error = BRAID_OK;
     subflow->index = hello->subflow;
+    subflow->path = hello->subflow; /* its own, unless the driver knows better */
     subflow->backup = (hello->flags & BRAID_HELLO_BACKUP) != 0;
     subflow->state = BRAID_SUBFLOW_ACTIVE;
     if (!session->established) {
@@ -345,19 +346,28 @@ uint64_t braid_subflow_arrival(const struct braid_subflow *subflow, uint64_t n)
     return braid_estimator_arrival(&subflow->estimator, braid_subflow_queued(subflow), n);
 }
 
+void braid_subflow_set_path(struct braid_subflow *subflow, unsigned path)
+{
+    subflow->path = path;
+}
+
 bool braid_subflow_on_probation(const struct braid_subflow *subflow)
 {
-    bool before = true;
+    bool before = true, probation = false;
 
     if (subflow->proven)
         return false;
     for (const struct braid_subflow *s = subflow->session->subflows; s != NULL; s = s->next) {
         if (s == subflow)
             before = false;
-        else if (s->state == BRAID_SUBFLOW_ACTIVE && (s->proven || (before && s->sent > 0)))
-            return true;
+        else if (s->state != BRAID_SUBFLOW_ACTIVE)
+            continue;
+        else if (s->proven && s->path == subflow->path)
+            return false; /* the path has shown it */
+        else if (s->proven || (before && s->sent > 0))
+            probation = true;
     }
-    return false;
+    return probation;
 }
 
 /* The most that should be in the socket. */

@@ -99,6 +99,25 @@ struct braid_subflow_io *braid_subflow_io_add(struct braid_session_io *io, unsig
     return subflow;
 }
 
+/* A path leads from one host address to one: subflows that share both share it. */
+static void find_path(struct braid_subflow_io *subflow)
+{
+    struct braid_subflow_io *other;
+
+    subflow->path = 0; /* and not asked for its address, when it is the first */
+    TAILQ_FOREACH(other, &subflow->io->subflows, link) {
+        if (braid_endpoint_same_host(&subflow->peer, &other->peer) &&
+            braid_endpoint_same_host(braid_subflow_io_local(subflow),
+                                     braid_subflow_io_local(other))) {
+            subflow->path = other->path;
+            break;
+        }
+        if (subflow->path <= other->path)
+            subflow->path = other->path + 1;
+    }
+    braid_subflow_set_path(subflow->subflow, subflow->path);
+}
+
 struct braid_subflow_io *braid_subflow_io_join(struct braid_session_io *io,
                                                const struct braid_transport *transport,
                                                const union braid_endpoint *peer,
@@ -116,6 +135,7 @@ struct braid_subflow_io *braid_subflow_io_join(struct braid_session_io *io,
         return NULL;
     }
     subflow->peer = *peer;
+    find_path(subflow);
     start(subflow, now);
     return subflow;
 }

@@ -34,6 +34,7 @@ struct braid_subflow_io {
     struct event write;
     union braid_endpoint local; /* once somebody asked */
     union braid_endpoint peer;
+    unsigned path;         /* REMOTE: a number for the two hosts' addresses */
     size_t lowat;          /* the unsent bytes that the socket may hold */
     uint64_t sampled;      /* when */
     bool lowat_set;        /* as TCP_NOTSENT_LOWAT */

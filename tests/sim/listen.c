@@ -98,7 +98,9 @@ static void join(struct sim_link *link, const struct braid_hello *hello)
         }
     }
     link->subflow = braid_subflow_join(endpoint->session, hello, link, &error, host->world->now);
-    if (!link->subflow) {
+    if (link->subflow) {
+        braid_subflow_set_path(link->subflow, link->pipe->path->index);
+    } else {
         refuse(link, hello, error);
         if (created) { /* as if it had never been */
             sim_endpoint_vanish(endpoint);

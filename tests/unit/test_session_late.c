@@ -95,7 +95,8 @@ START_TEST(test_late)
     struct braid_session_stats stats;
 
     single_local(&s, 2);
-    s.flow[0].subflow->proven = true; /* and the other one is not, as yet */
+    s.flow[0].subflow->proven = true; /* and the other path is not, as yet */
+    braid_subflow_set_path(s.flow[1].subflow, 1);
     look(0, 200000, 0, 0);
     look(1, 10000, 0, 0);
     single_write(&s, 10000);

@@ -219,7 +219,7 @@ BRAID_EXPORT int braid_stream_get_error(const struct braid_stream *stream);
 /** One subflow as it stands; a snapshot. */
 struct braid_subflow_info {
     unsigned index;          /**< unique in the stream, never used again */
-    unsigned path;           /**< connecting side: index of its path */
+    unsigned path;           /**< connecting side: index of its path; else a number for it */
     const char *path_name;   /**< connecting side, while the stream lives: that one's name */
     const char *state;       /**< "dialling", "hello", "active", "suspect", "stale"; static */
     uint64_t bytes_sent;     /**< stream bytes handed to it, repeats included */
