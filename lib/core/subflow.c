@@ -392,7 +392,11 @@ uint64_t braid_subflow_allowance(const struct braid_subflow *subflow)
 
 bool braid_subflow_is_full(const struct braid_subflow *subflow)
 {
-    return braid_subflow_on_probation(subflow) || braid_subflow_allowance(subflow) == 0;
+    /* What a first flight holds beyond the copy may be new. */
+    if (braid_subflow_on_probation(subflow) &&
+        (subflow->sent == 0 || subflow->inflight.bytes >= FIRST_FLIGHT))
+        return true;
+    return braid_subflow_allowance(subflow) == 0;
 }
 
 bool braid_subflow_is_capped(const struct braid_subflow *subflow)
