@@ -55,6 +55,7 @@ struct braid_context *braid_context_new(struct event_base *base, struct braid_gr
         goto failed;
     braid_pendings_init(&context->pendings, context);
     braid_lingers_init(&context->lingers, context);
+    braid_lingers_init(&context->refused, context);
     braid_path_uses_init(&context->paths, context);
     braid_relief_init(&context->relief, context);
     braid_pool_set_budget(context->pool, braid_group_budget(context->group));
@@ -87,6 +88,7 @@ void braid_context_free(struct braid_context *context)
         braid_dial_cancel(LIST_FIRST(&context->dials));
     braid_pendings_clear(&context->pendings);
     braid_lingers_clear(&context->lingers);
+    braid_lingers_clear(&context->refused);
     braid_resolver_clear(&context->resolver, context->base);
     braid_path_uses_clear(&context->paths);
     braid_relief_clear(&context->relief);

@@ -46,6 +46,7 @@ struct braid_context {
     LIST_HEAD(, braid_dial) dials;
     struct braid_pendings pendings;
     struct braid_lingers lingers;
+    struct braid_lingers refused; /* strangers */
     struct braid_resolver resolver;
     struct braid_path_uses paths;
     struct braid_relief relief;

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "context.h"
+#include "guard.h"
 #include "listener.h"
 #include "pending.h"
 #include "random.h"
@@ -14,6 +15,11 @@
 #define REMEMBER_TIME (60 * BRAID_SECOND)
 #define REMEMBER_MAX 65536u
 #define FIRST_BUCKETS 256u
+#define HALF_OPEN_MAX 1000000u
+#define HALF_OPEN_MEMORY_MIN ((size_t)1 << 20)
+#define HELLO_TIME_MIN 100u
+#define HELLO_TIME_MAX 60000u
+#define JOIN_FAILURES_MAX 100000u
 
 /* How many sessions more than another context's are worth handing a new one over. */
 #define BALANCE 2u
@@ -24,6 +30,7 @@ struct braid_group {
     pthread_mutex_t lock;
     uint64_t instance;
     struct braid_budget budget; /* without the lock */
+    struct braid_guard *guard;  /* with its own */
     uint64_t seed;              /* of the hash: ids are the peers' choice */
     struct bucket *buckets;
     size_t bucket_count; /* a power of two */
@@ -41,9 +48,12 @@ struct braid_group *braid_group_new(void)
         return NULL;
     group->bucket_count = FIRST_BUCKETS;
     group->buckets = calloc(group->bucket_count, sizeof *group->buckets);
-    if (group->buckets == NULL || !braid_random(&group->instance, sizeof group->instance) ||
+    group->guard = braid_guard_new();
+    if (group->buckets == NULL || group->guard == NULL ||
+        !braid_random(&group->instance, sizeof group->instance) ||
         !braid_random(&group->seed, sizeof group->seed) ||
         pthread_mutex_init(&group->lock, NULL) != 0) {
+        braid_guard_free(group->guard);
         free(group->buckets);
         free(group);
         return NULL;
@@ -121,6 +131,7 @@ void braid_group_free(struct braid_group *group)
         while (!LIST_EMPTY(&group->buckets[i]))
             forget(group, LIST_FIRST(&group->buckets[i]));
     pthread_mutex_destroy(&group->lock);
+    braid_guard_free(group->guard);
     free(group->buckets);
     free(group);
 }
@@ -261,6 +272,51 @@ void braid_group_set_max_memory(struct braid_group *group, size_t bytes)
 bool braid_group_is_short(struct braid_group *group)
 {
     return braid_budget_pressure(&group->budget) >= BRAID_PRESSURE_SHORT;
+}
+
+struct braid_guard *braid_group_guard(struct braid_group *group)
+{
+    return group->guard;
+}
+
+int braid_group_set_max_half_open(struct braid_group *group, unsigned all, unsigned per_source)
+{
+    struct braid_guard_limits *limits = braid_guard_limits(group->guard);
+
+    if (all < 1 || all > HALF_OPEN_MAX || per_source < 1 || per_source > HALF_OPEN_MAX)
+        return -1;
+    limits->half_open = all;
+    limits->half_open_source = per_source;
+    return 0;
+}
+
+int braid_group_set_max_half_open_memory(struct braid_group *group, size_t bytes)
+{
+    if (bytes < HALF_OPEN_MEMORY_MIN)
+        return -1;
+    braid_guard_limits(group->guard)->half_open_memory = bytes;
+    return 0;
+}
+
+int braid_group_set_hello_time(struct braid_group *group, unsigned milliseconds)
+{
+    if (milliseconds < HELLO_TIME_MIN || milliseconds > HELLO_TIME_MAX)
+        return -1;
+    braid_guard_limits(group->guard)->hello_time = milliseconds * BRAID_MILLISECOND;
+    return 0;
+}
+
+int braid_group_set_max_join_failures(struct braid_group *group, unsigned per_second)
+{
+    if (per_second > JOIN_FAILURES_MAX)
+        return -1;
+    braid_guard_limits(group->guard)->join_failures = per_second;
+    return 0;
+}
+
+void braid_group_get_info(struct braid_group *group, struct braid_group_info *info)
+{
+    braid_guard_get_info(group->guard, info);
 }
 
 bool braid_group_holds_most(struct braid_context *context)

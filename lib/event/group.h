@@ -17,6 +17,7 @@
 #include <braid/context.h>
 
 struct braid_budget;
+struct braid_guard;
 struct braid_session_io;
 struct braid_handoff;
 
@@ -65,6 +66,9 @@ void braid_group_poke(struct braid_context *context);
 
 /* The memory that all contexts may have together. */
 struct braid_budget *braid_group_budget(struct braid_group *group);
+
+/* What bounds the cost of strangers, for all contexts. */
+struct braid_guard *braid_group_guard(struct braid_group *group);
 
 /* Whether no other context holds more memory than this one. */
 bool braid_group_holds_most(struct braid_context *context);

@@ -15,6 +15,7 @@ struct braid_linger {
     struct braid_transport transport;
     struct event event;
     uint64_t ends;
+    struct braid_guard_pass pass;
 };
 
 static void linger_free(struct braid_linger *linger)
@@ -22,6 +23,7 @@ static void linger_free(struct braid_linger *linger)
     event_del(&linger->event);
     TAILQ_REMOVE(&linger->lingers->list, linger, link);
     linger->transport.ops->close(&linger->transport);
+    braid_guard_leave(braid_group_guard(linger->lingers->context->group), &linger->pass);
     if (TAILQ_EMPTY(&linger->lingers->list))
         event_del(&linger->lingers->timer);
     braid_pool_release(linger->lingers->context->pool, linger, sizeof *linger);
@@ -80,23 +82,28 @@ void braid_lingers_init(struct braid_lingers *lingers, struct braid_context *con
     evtimer_assign(&lingers->timer, context->base, on_timer, lingers);
 }
 
-void braid_linger_start(struct braid_context *context, struct braid_transport *transport)
+static void start(struct braid_lingers *lingers, struct braid_transport *transport,
+                  struct braid_guard_pass *pass)
 {
-    struct braid_lingers *lingers = &context->lingers;
+    struct braid_context *context = lingers->context;
+    struct braid_guard *guard = braid_group_guard(context->group);
     struct braid_linger *linger;
 
     transport->ops->shutdown(transport);
     if (drain(transport)) {
         transport->ops->close(transport);
+        braid_guard_leave(guard, pass);
         return;
     }
     linger = braid_pool_alloc(context->pool, sizeof *linger);
     if (linger == NULL) {
         transport->ops->close(transport);
+        braid_guard_leave(guard, pass);
         return;
     }
     linger->lingers = lingers;
     linger->transport = *transport;
+    linger->pass = *pass;
     linger->ends = braid_clock() + LINGER_TIME;
     TAILQ_INSERT_TAIL(&lingers->list, linger, link);
     event_assign(&linger->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
@@ -107,6 +114,33 @@ void braid_linger_start(struct braid_context *context, struct braid_transport *t
     }
     if (!evtimer_pending(&lingers->timer, NULL))
         arm(lingers, braid_clock());
+}
+
+void braid_linger_start(struct braid_context *context, struct braid_transport *transport)
+{
+    struct braid_guard_pass none = {.held = false};
+
+    start(&context->lingers, transport, &none);
+}
+
+void braid_linger_refused(struct braid_context *context, struct braid_transport *transport,
+                          struct braid_guard_pass *pass)
+{
+    start(&context->refused, transport, pass);
+}
+
+bool braid_lingers_make_room(struct braid_lingers *lingers, const union braid_endpoint *peer)
+{
+    struct braid_guard *guard = braid_group_guard(lingers->context->group);
+    struct braid_linger *linger;
+
+    TAILQ_FOREACH(linger, &lingers->list, link) {
+        if (peer == NULL || braid_guard_is_from(guard, &linger->pass, peer)) {
+            linger_free(linger);
+            return true;
+        }
+    }
+    return false;
 }
 
 void braid_lingers_clear(struct braid_lingers *lingers)

@@ -15,6 +15,7 @@ enum braid_log_kind {
     BRAID_LOG_SILENT,   /* no whole greeting in time, or too many waiting */
     BRAID_LOG_REFUSED,  /* a greeting that was answered with a refusal */
     BRAID_LOG_LATE,     /* a greeting for a session that has ended */
+    BRAID_LOG_LIMIT,    /* strangers were turned away: a line a minute of each reason anyway */
     BRAID_LOG_ACCEPT,   /* accepting is paused */
     BRAID_LOG_PEER,     /* the peer of a live subflow broke the protocol */
     BRAID_LOG_SUBFLOW,  /* a subflow died */

@@ -2,6 +2,7 @@
 #include "pending.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,8 @@
 #include "session_io.h"
 #include "subflow_io.h"
 
-#define GREETING_TIME (5 * BRAID_SECOND)
-#define PENDING_MAX 1024u
+/* How often room is made for one that comes, while others come in at the same time. */
+#define ROOM_TRIES 4
 
 struct braid_pending {
     TAILQ_ENTRY(braid_pending) link;
@@ -22,6 +23,7 @@ struct braid_pending {
     union braid_endpoint peer;
     struct event event;
     uint64_t ends;
+    struct braid_guard_pass pass;
     struct braid_claim *claim; /* NULL: the id is not known yet */
     struct braid_greeting greeting;
 };
@@ -33,12 +35,18 @@ static const char *peer_text(const union braid_endpoint *peer, char *buf, size_t
     return braid_sockaddr_text(&peer->sa, buf, size);
 }
 
+static struct braid_guard *guard_of(const struct braid_context *context)
+{
+    return braid_group_guard(context->group);
+}
+
 /* Frees everything but the transport, which was handed on or closed. */
 static void pending_free(struct braid_pending *pending)
 {
     struct braid_pendings *pendings = &pending->context->pendings;
 
     event_del(&pending->event);
+    braid_guard_leave(guard_of(pending->context), &pending->pass);
     if (pending->claim != NULL)
         braid_group_release(pending->context->group, pending->claim);
     TAILQ_REMOVE(&pendings->list, pending, link);
@@ -64,7 +72,21 @@ static void drop(struct braid_pending *pending, enum braid_log_kind kind, const 
     close_and_free(pending);
 }
 
+/* The same, for what no honest peer does. */
+static void drop_failed(struct braid_pending *pending, enum braid_log_kind kind, const char *why)
+{
+    braid_guard_failed(guard_of(pending->context), &pending->peer, braid_clock());
+    drop(pending, kind, why);
+}
+
 /* ---- the greeting is whole ---- */
+
+/* Whether who is refused for that has shown no right to be here. */
+static bool is_failure(int error)
+{
+    return error == BRAID_ERR_UNKNOWN_SESSION || error == BRAID_ERR_TOKEN ||
+           error == BRAID_ERR_PROTOCOL;
+}
 
 /* Answers a greeting with the reason why there is nothing for it here. */
 static void refuse(struct braid_pending *pending, const struct braid_hello *hello, int error)
@@ -73,6 +95,7 @@ static void refuse(struct braid_pending *pending, const struct braid_hello *hell
     uint8_t bytes[BRAID_GREETING_MAX];
     struct iovec v = {.iov_base = bytes};
     struct braid_transport transport;
+    struct braid_guard_pass pass;
     bool late = error == BRAID_ERR_FINISHED; /* what a slow path may well bring */
     char buf[128];
 
@@ -84,9 +107,13 @@ static void refuse(struct braid_pending *pending, const struct braid_hello *hell
     v.iov_len = braid_greeting_refuse(bytes, hello, braid_group_instance(context->group), error);
     /* A socket that nothing was written to yet takes this much. */
     (void)pending->transport.ops->write(&pending->transport, &v, 1);
+    if (is_failure(error))
+        braid_guard_failed(guard_of(context), &pending->peer, braid_clock());
     transport = pending->transport;
+    pass = pending->pass;
+    pending->pass.held = false;
     pending_free(pending);
-    braid_linger_start(context, &transport);
+    braid_linger_refused(context, &transport, &pass);
 }
 
 /* The session that a greeting is for, made where that is asked; NULL with *error set. */
@@ -177,6 +204,7 @@ static struct braid_handoff *handoff_new(const struct braid_pending *pending,
     handoff->peer = pending->peer;
     handoff->listener = pending->listener;
     handoff->ends = pending->ends;
+    handoff->pass = pending->pass;
     handoff->greeting = pending->greeting;
     if (hello != NULL) {
         handoff->hello = *hello;
@@ -204,6 +232,7 @@ static bool hand_over(struct braid_pending *pending, const struct braid_hello *h
         return false;
     }
     pending->claim = NULL;
+    pending->pass.held = false;
     pending_free(pending);
     return true;
 }
@@ -234,7 +263,7 @@ static void feed(struct braid_pending *pending, const struct braid_received *pie
     result = braid_greeting_feed(&pending->greeting, piece->chunk->data + piece->start, piece->len,
                                  &used, &id, &hello);
     if (result < 0) {
-        drop(pending, BRAID_LOG_GREETING, braid_strerror(-result));
+        drop_failed(pending, BRAID_LOG_GREETING, braid_strerror(-result));
         return;
     }
     rest.start += (uint32_t)used;
@@ -293,13 +322,16 @@ static void arm(struct braid_pendings *pendings, uint64_t now)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct braid_pendings *pendings = arg;
+    const struct braid_guard_limits *limits = braid_guard_limits(guard_of(pendings->context));
     uint64_t now = braid_clock();
     struct braid_pending *pending;
+    char why[64];
 
     (void)fd;
     (void)what;
+    snprintf(why, sizeof why, "no whole greeting within %g s", (double)limits->hello_time / 1e6);
     while ((pending = TAILQ_FIRST(&pendings->list)) != NULL && pending->ends <= now)
-        drop(pending, BRAID_LOG_SILENT, "no whole greeting within 5 s");
+        drop(pending, BRAID_LOG_SILENT, why);
     arm(pendings, now);
 }
 
@@ -324,24 +356,87 @@ static void insert(struct braid_pendings *pendings, struct braid_pending *pendin
     pendings->count++;
 }
 
-static struct braid_pending *add(struct braid_context *context, uint64_t listener,
-                                 struct braid_transport *transport,
-                                 const union braid_endpoint *peer, uint64_t ends)
+/* ---- who is let in ---- */
+
+/* The one line a minute about each reason. */
+static void tell(struct braid_context *context, enum braid_guard_verdict verdict,
+                 const union braid_endpoint *peer)
 {
-    struct braid_pendings *pendings = &context->pendings;
+    static const char *const texts[BRAID_GUARD_VERDICTS] = {
+        [BRAID_GUARD_FULL] = "too many connections have not greeted (max-half-open)",
+        [BRAID_GUARD_FULL_SOURCE] =
+            "too many connections from one network have not greeted (max-half-open-per-source)",
+        [BRAID_GUARD_FULL_MEMORY] =
+            "connections that have not greeted hold too much memory (max-half-open-memory)",
+        [BRAID_GUARD_FAILING] = "too many greetings from one source failed (max-join-failures)",
+        [BRAID_GUARD_FULL_PEER] = "a key has as many sessions as it may have "
+                                  "(max-sessions-per-key)",
+    };
+    char buf[128];
+    uint64_t before;
+
+    if (braid_guard_turned_away(guard_of(context), verdict, braid_clock(), &before))
+        braid_log(context, BRAID_LOG_WARNING, BRAID_LOG_LIMIT,
+                  "%s: one is turned away for %s, and %llu were since the last such line",
+                  texts[verdict], peer_text(peer, buf, sizeof buf), (unsigned long long)before);
+}
+
+/* Closes one to have room for another, of the same network where that has too many. */
+static bool make_room(struct braid_context *context, enum braid_guard_verdict verdict,
+                      const union braid_endpoint *peer)
+{
+    const union braid_endpoint *like = verdict == BRAID_GUARD_FULL_SOURCE ? peer : NULL;
     struct braid_pending *pending;
 
-    if (pendings->count >= PENDING_MAX)
-        drop(TAILQ_FIRST(&pendings->list), BRAID_LOG_SILENT,
-             "the oldest of too many without a whole greeting");
-    pending = braid_pool_alloc(context->pool, sizeof *pending);
-    if (pending == NULL)
+    if (verdict == BRAID_GUARD_FAILING)
+        return false;
+    if (braid_lingers_make_room(&context->refused, like))
+        return true;
+    TAILQ_FOREACH(pending, &context->pendings.list, link) {
+        if (like == NULL || braid_guard_is_from(guard_of(context), &pending->pass, like)) {
+            close_and_free(pending);
+            return true;
+        }
+    }
+    return false; /* they are other contexts' */
+}
+
+static bool let_in(struct braid_context *context, const union braid_endpoint *peer,
+                   struct braid_guard_pass *pass)
+{
+    enum braid_guard_verdict verdict;
+    bool room = true;
+
+    for (int i = 0; i < ROOM_TRIES && room; i++) {
+        verdict = braid_guard_enter(guard_of(context), peer, sizeof(struct braid_pending),
+                                    braid_clock(), pass);
+        if (verdict == BRAID_GUARD_WELCOME)
+            return true;
+        tell(context, verdict, peer);
+        room = make_room(context, verdict, peer);
+    }
+    return false;
+}
+
+static struct braid_pending *add(struct braid_context *context, uint64_t listener,
+                                 struct braid_transport *transport,
+                                 const union braid_endpoint *peer, uint64_t ends,
+                                 struct braid_guard_pass *pass)
+{
+    struct braid_pendings *pendings = &context->pendings;
+    struct braid_pending *pending = braid_pool_alloc(context->pool, sizeof *pending);
+
+    if (pending == NULL) {
+        braid_guard_leave(guard_of(context), pass);
         return NULL;
+    }
     pending->context = context;
     pending->listener = listener;
     pending->transport = *transport;
     pending->peer = *peer;
     pending->ends = ends;
+    pending->pass = *pass;
+    pass->held = false;
     event_assign(&pending->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
                  pending);
     insert(pendings, pending);
@@ -359,9 +454,12 @@ static void watch(struct braid_pending *pending)
 void braid_pending_new(struct braid_context *context, uint64_t listener,
                        struct braid_transport *transport, const union braid_endpoint *peer)
 {
-    struct braid_pending *pending =
-        add(context, listener, transport, peer, braid_clock() + GREETING_TIME);
+    uint64_t hello_time = braid_guard_limits(guard_of(context))->hello_time;
+    struct braid_guard_pass pass;
+    struct braid_pending *pending = NULL;
 
+    if (let_in(context, peer, &pass))
+        pending = add(context, listener, transport, peer, braid_clock() + hello_time, &pass);
     if (pending == NULL)
         transport->ops->close(transport);
     else
@@ -371,6 +469,7 @@ void braid_pending_new(struct braid_context *context, uint64_t listener,
 void braid_handoff_free(struct braid_group *group, struct braid_handoff *handoff)
 {
     handoff->transport.ops->close(&handoff->transport);
+    braid_guard_leave(braid_group_guard(group), &handoff->pass);
     braid_group_release(group, handoff->claim);
     free(handoff);
 }
@@ -397,8 +496,8 @@ static bool restore(struct braid_context *context, const struct braid_handoff *h
 
 void braid_pending_adopt(struct braid_context *context, struct braid_handoff *handoff)
 {
-    struct braid_pending *pending =
-        add(context, handoff->listener, &handoff->transport, &handoff->peer, handoff->ends);
+    struct braid_pending *pending = add(context, handoff->listener, &handoff->transport,
+                                        &handoff->peer, handoff->ends, &handoff->pass);
     struct braid_received rest;
 
     if (pending == NULL) {

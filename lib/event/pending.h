@@ -4,7 +4,8 @@
  *
  * When the greeting is whole the subflow joins its session, makes one, or is refused. When the id
  * in it belongs to another context's thread, descriptor and bytes are handed over to that one.
- * There are at most 1,024 in a context, for 5 s each.
+ * How many there are, and for how long, the group's guard says; for a new one that is too many the
+ * oldest is closed.
  */
 #ifndef BRAID_EVENT_PENDING_H
 #define BRAID_EVENT_PENDING_H
@@ -16,6 +17,7 @@
 #include "core/hello.h"
 
 #include "address.h"
+#include "guard.h"
 #include "transport.h"
 
 struct braid_claim;
@@ -38,6 +40,7 @@ struct braid_handoff {
     union braid_endpoint peer;
     uint64_t listener;
     uint64_t ends;
+    struct braid_guard_pass pass;
     struct braid_greeting greeting;
     struct braid_hello hello;
     bool done; /* hello is set, and what follows it is in data */

@@ -62,6 +62,59 @@ BRAID_EXPORT void braid_group_set_max_memory(struct braid_group *group, size_t b
 BRAID_EXPORT bool braid_group_is_short(struct braid_group *group);
 
 /**
+ * Limits connections to the group's listeners that have not greeted yet, over all contexts; before
+ * the first listener. When there are too many, the oldest is closed, of the same source where that
+ * has too many; what cannot be made room for is refused.
+ *
+ * @param all        1 to 1,000,000; default 4,096
+ * @param per_source of these, the most from one IPv4 network /24 or IPv6 network /56; 1 to
+ *                   1,000,000, default 1,024. Unix sockets are not counted
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_group_set_max_half_open(struct braid_group *group, unsigned all,
+                                               unsigned per_source);
+
+/**
+ * Limits the memory that these hold together, what TLS takes for them included.
+ *
+ * @param bytes at least 1 MiB; default 64 MiB
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_group_set_max_half_open_memory(struct braid_group *group, size_t bytes);
+
+/**
+ * Sets how long a connection may take to say what it is, handshake included.
+ *
+ * @param milliseconds 100 to 60,000; default 5,000
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_group_set_hello_time(struct braid_group *group, unsigned milliseconds);
+
+/**
+ * Limits greetings that fail, from one IPv4 address or IPv6 network /56: those that are no
+ * greeting, prove no key, or want to join a session that is not there or not theirs. As many at
+ * once, and then as many a second; whoever comes from there meanwhile is closed at once.
+ *
+ * @param per_second 0 to 100,000; 0: no limit. Default 100
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_group_set_max_join_failures(struct braid_group *group, unsigned per_second);
+
+/** What the group's limits have come to. */
+struct braid_group_info {
+    unsigned half_open;         /**< connections that have not greeted, now */
+    size_t half_open_memory;    /**< bytes that these hold */
+    uint64_t refused_half_open; /**< refused or closed so far, since there were too many of these */
+    uint64_t refused_source;    /**< the same, too many of one source */
+    uint64_t refused_failing;   /**< refused, since greetings from there had failed */
+    uint64_t refused_peer;      /**< sessions refused, since the peer had too many */
+    uint64_t failures;          /**< greetings that failed */
+};
+
+/** Fills in info; from any thread. */
+BRAID_EXPORT void braid_group_get_info(struct braid_group *group, struct braid_group_info *info);
+
+/**
  * Makes a context.
  *
  * @param base  the loop; must outlive the context
