@@ -10,7 +10,7 @@ static const struct status_kind daemon_kind = {
     "daemon",
     "tunnels",
     NULL,
-    11,
+    18,
     {
         {"version", "version", STATUS_TEXT},
         {"pid", "pid", STATUS_NUMBER},
@@ -22,6 +22,13 @@ static const struct status_kind daemon_kind = {
         {"memory", "memory", STATUS_NUMBER},
         {"max-memory", "max_memory", STATUS_NUMBER},
         {"rss", "rss", STATUS_NUMBER},
+        {"half-open", "half_open", STATUS_NUMBER},
+        {"half-open-memory", "half_open_memory", STATUS_NUMBER},
+        {"turned-away", "turned_away", STATUS_NUMBER},
+        {"turned-away-source", "turned_away_source", STATUS_NUMBER},
+        {"turned-away-failures", "turned_away_failures", STATUS_NUMBER},
+        {"turned-away-key", "turned_away_key", STATUS_NUMBER},
+        {"join-failures", "join_failures", STATUS_NUMBER},
         {"config", "config", STATUS_TEXT},
     },
 };

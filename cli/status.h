@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATUS_VALUES_MAX 16
+#define STATUS_VALUES_MAX 18
 
 enum status_type {
     STATUS_TEXT,
@@ -33,6 +33,13 @@ enum {
     DAEMON_MEMORY,
     DAEMON_MAX_MEMORY,
     DAEMON_RSS,
+    DAEMON_HALF_OPEN,
+    DAEMON_HALF_OPEN_MEMORY,
+    DAEMON_TURNED_AWAY,
+    DAEMON_TURNED_AWAY_SOURCE,
+    DAEMON_TURNED_AWAY_FAILURES,
+    DAEMON_TURNED_AWAY_KEY,
+    DAEMON_JOIN_FAILURES,
     DAEMON_CONFIG
 };
 enum {

@@ -197,6 +197,26 @@ static void print_daemon(const struct status_record *daemon, FILE *out)
             units_bytes(status_number(daemon, DAEMON_RSS), rss));
 }
 
+/* Who has not proven anything yet, and what became of such; nothing where there was nobody. */
+static void print_strangers(const struct status_record *daemon, FILE *out)
+{
+    uint64_t half_open = status_number(daemon, DAEMON_HALF_OPEN);
+    uint64_t failures = status_number(daemon, DAEMON_JOIN_FAILURES);
+    uint64_t turned_away = 0;
+    char memory[UNITS_TEXT];
+
+    for (size_t i = DAEMON_TURNED_AWAY; i <= DAEMON_TURNED_AWAY_KEY; i++) {
+        turned_away += status_number(daemon, i);
+    }
+    if (half_open + turned_away + failures == 0) {
+        return;
+    }
+    fprintf(out,
+            "%" PRIu64 " half-open with %s, %" PRIu64 " turned away so far, %" PRIu64 " failed\n",
+            half_open, units_bytes(status_number(daemon, DAEMON_HALF_OPEN_MEMORY), memory),
+            turned_away, failures);
+}
+
 int status_print_table(const struct status *status, FILE *out)
 {
     const struct status_record *daemon = &status->daemon;
@@ -211,6 +231,7 @@ int status_print_table(const struct status *status, FILE *out)
     }
     if (result == 0) {
         print_daemon(daemon, out);
+        print_strangers(daemon, out);
         table_write(table, out);
     }
     table_free(table);

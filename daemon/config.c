@@ -361,6 +361,7 @@ void config_free(struct config *config)
     free(config->paths);
     free(config->tunnels);
     free(config->control);
+    free(config->user.name);
     free(config->file);
     free(config);
 }

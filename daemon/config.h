@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include <braid/braid.h>
 
@@ -41,6 +42,13 @@ struct config_addresses {
 struct config_names {
     char **at;
     size_t count;
+};
+
+/* A user of the system. */
+struct config_user {
+    char *name; /* NULL: whoever starts the daemon */
+    uid_t uid;
+    gid_t gid;
 };
 
 /* One [path NAME] section. */
@@ -94,9 +102,16 @@ struct config {
     char *file;
     unsigned workers; /* threads, at least 1: "auto" is resolved to the number of processors */
     char *control;    /* path of the control socket; NULL: none */
+    struct config_user user;
     enum braid_severity log_level;
-    unsigned max_sessions;
+    unsigned max_sessions; /* 0: "auto" */
+    unsigned max_sessions_per_key;
     uint64_t max_memory; /* bytes */
+    unsigned max_half_open;
+    unsigned max_half_open_per_source;
+    uint64_t max_half_open_memory; /* bytes */
+    unsigned hello_time;           /* milliseconds */
+    unsigned max_join_failures;    /* a second */
     struct config_path *paths;
     size_t path_count;
     struct config_tunnel *tunnels;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -260,6 +261,26 @@ const char *config_value_socket(const struct config_key *key, const char *text, 
     free(*value);
     *value = path;
     return NULL;
+}
+
+const char *config_value_user(const struct config_key *key, const char *text, void *field)
+{
+    struct config_user *user = field;
+    struct passwd *found = NULL;
+    struct passwd entry;
+    char strings[4096];
+
+    (void)key;
+    if (*text == '\0')
+        return "no user";
+    if (strcmp(text, "none") == 0)
+        return NULL;
+    (void)getpwnam_r(text, &entry, strings, sizeof(strings), &found);
+    if (found == NULL)
+        return "no such user";
+    user->uid = entry.pw_uid;
+    user->gid = entry.pw_gid;
+    return keep(&user->name, text);
 }
 
 const char *config_value_level(const struct config_key *key, const char *text, void *field)

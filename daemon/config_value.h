@@ -27,6 +27,9 @@ const char *config_value_flag(const struct config_key *key, const char *text, vo
 /* char *: the absolute path of a unix socket, or "none", which is NULL. */
 const char *config_value_socket(const struct config_key *key, const char *text, void *field);
 
+/* struct config_user: a user's name, or "none". */
+const char *config_value_user(const struct config_key *key, const char *text, void *field);
+
 /* enum braid_severity: a level's name. */
 const char *config_value_level(const struct config_key *key, const char *text, void *field);
 

@@ -15,6 +15,7 @@ struct limits {
     const char *name; /* "max-sessions", for the log */
     atomic_uint sessions;
     unsigned max_sessions;
+    unsigned half_open;        /* the most connections that have not greeted */
     struct braid_group *group; /* whose memory is limited too; NULL: it is not */
 };
 
@@ -30,13 +31,19 @@ unsigned limits_release(struct limits *limits);
 /* How many are taken now. */
 unsigned limits_sessions(struct limits *limits);
 
-/* How many descriptors max-sessions sessions of this configuration need at worst. */
-unsigned long limits_descriptors(const struct config *config);
+/*
+ * How many descriptors so many sessions of this configuration need. all: with as many subflows as
+ * peers may have, else as they usually do.
+ */
+unsigned long limits_descriptors(const struct config *config, unsigned sessions, bool all);
 
 /*
- * Raises the limit of open files to what the configuration needs, as far as the hard limit allows;
- * logs a warning with the numbers when that is not far enough.
+ * Raises the limit of open files to what the configuration may need, as far as the system allows,
+ * and sets name, max_sessions and half_open: fewer than by default where that is not far enough.
+ *
+ * Returns 0, or -1 with one line logged that says the number: there are no open files for the
+ * sessions that the configuration asks for.
  */
-void limits_raise_descriptors(const struct config *config);
+int limits_open(struct limits *limits, const struct config *config);
 
 #endif

@@ -21,6 +21,7 @@
 #include "daemon/mailbox.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
+#include "daemon/privileges.h"
 #include "daemon/route_check.h"
 #include "daemon/status.h"
 #include "daemon/tunnel.h"
@@ -142,20 +143,38 @@ static int open_loop(struct daemon *daemon)
     return daemon->mailbox == NULL ? -1 : 0;
 }
 
+static size_t to_size(uint64_t bytes)
+{
+    return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+}
+
+/* What the library limits, over all workers. */
+static struct braid_group *make_group(const struct config *config, const struct limits *limits)
+{
+    struct braid_group *group = braid_group_new();
+    unsigned half_open = limits->half_open > 0 ? limits->half_open : config->max_half_open;
+
+    if (group == NULL) {
+        return NULL;
+    }
+    braid_group_set_max_memory(group, to_size(config->max_memory));
+    if (braid_group_set_max_half_open(group, half_open, config->max_half_open_per_source) != 0 ||
+        braid_group_set_max_half_open_memory(group, to_size(config->max_half_open_memory)) != 0 ||
+        braid_group_set_hello_time(group, config->hello_time) != 0 ||
+        braid_group_set_max_join_failures(group, config->max_join_failures) != 0) {
+        braid_group_free(group);
+        return NULL;
+    }
+    return group;
+}
+
 static int start_crew(struct daemon *daemon)
 {
     struct crew *crew = &daemon->crew;
 
-    crew->limits.name = "max-sessions";
-    crew->limits.max_sessions = daemon->config->max_sessions;
     crew->main = daemon->mailbox;
-    crew->group = braid_group_new();
-    if (crew->group != NULL) {
-        crew->limits.group = crew->group;
-        braid_group_set_max_memory(crew->group, daemon->config->max_memory < SIZE_MAX
-                                                    ? (size_t)daemon->config->max_memory
-                                                    : SIZE_MAX);
-    }
+    crew->group = make_group(daemon->config, &crew->limits);
+    crew->limits.group = crew->group;
     if (crew->group == NULL || crew_start(crew) != 0) {
         log_line(BRAID_LOG_ERR, "starting %u workers: %s", daemon->config->workers,
                  strerror(errno));
@@ -187,6 +206,26 @@ static void log_ready(const struct daemon *daemon)
     notify_ready();
 }
 
+/* Leaves privileges behind, and to the user what belongs to it. */
+static int drop_privileges(const struct daemon *daemon)
+{
+    const struct config *config = daemon->config;
+
+    if (config->control != NULL) {
+        privileges_give(config, config->control);
+    }
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        const struct tunnel *tunnel = &daemon->crew.tunnels[i];
+
+        for (size_t j = 0; j < tunnel->socket_count; j++) {
+            if (tunnel->sockets[j].path != NULL) {
+                privileges_give(config, tunnel->sockets[j].path);
+            }
+        }
+    }
+    return privileges_drop(config);
+}
+
 /* Everything that can fail, each with its own line. */
 static int start(struct daemon *daemon)
 {
@@ -195,13 +234,16 @@ static int start(struct daemon *daemon)
     crew->config = daemon->config;
     daemon->status.crew = crew;
     daemon->status.started = clock_now();
-    limits_raise_descriptors(daemon->config);
+    if (limits_open(&crew->limits, daemon->config) != 0) {
+        return -1;
+    }
     if (open_loop(daemon) != 0) {
         log_line(BRAID_LOG_ERR, "starting the event loop: %s", strerror(errno));
         return -1;
     }
     crew->tunnels = tunnels_open(daemon->config);
-    if (crew->tunnels == NULL || open_control(daemon) != 0 || start_crew(daemon) != 0) {
+    if (crew->tunnels == NULL || open_control(daemon) != 0 || drop_privileges(daemon) != 0 ||
+        start_crew(daemon) != 0) {
         return -1;
     }
     log_ready(daemon);
@@ -249,6 +291,7 @@ static int serve(const struct config *config)
     int result = EXIT_FAILURE;
 
     signal(SIGPIPE, SIG_IGN);
+    privileges_begin(config->user.name != NULL);
     log_set_level(config->log_level);
     if (start(&daemon) == 0) {
         event_base_dispatch(daemon.base);

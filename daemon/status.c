@@ -133,6 +133,20 @@ static uint64_t resident(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* What the limits on strangers have come to. */
+static void write_strangers(FILE *out, struct braid_group *group)
+{
+    struct braid_group_info info;
+
+    braid_group_get_info(group, &info);
+    fprintf(out, " half-open=%u half-open-memory=%zu turned-away=%" PRIu64, info.half_open,
+            info.half_open_memory, info.refused_half_open);
+    fprintf(out,
+            " turned-away-source=%" PRIu64 " turned-away-failures=%" PRIu64
+            " turned-away-key=%" PRIu64 " join-failures=%" PRIu64,
+            info.refused_source, info.refused_failing, info.refused_peer, info.failures);
+}
+
 static void write_totals(FILE *out, const struct status *status, const struct progress *progress)
 {
     struct crew *crew = status->crew;
@@ -144,6 +158,7 @@ static void write_totals(FILE *out, const struct status *status, const struct pr
             " sessions=%u max-sessions=%u memory=%" PRIu64 " max-memory=%" PRIu64 " rss=%" PRIu64,
             limits_sessions(&crew->limits), crew->limits.max_sessions, progress->memory,
             crew->config->max_memory, resident());
+    write_strangers(out, crew->group);
     record_value(out, "config", crew->config->file);
     putc('\n', out);
     for (size_t i = 0; i < crew->config->tunnel_count; i++) {

@@ -172,7 +172,7 @@ def test_too_many_subflows_in_all(world):
         assert word in hits[0]
 
 
-LATER = [('braidd', 'user = nobody'), ('braidd', 'metrics = 127.0.0.1:9464'),
+LATER = [('braidd', 'metrics = 127.0.0.1:9464'),
          ('local', 'key = /etc/braid/web.key'),
          ('local', 'certificate = /etc/braid/web.crt'), ('local', 'private-key = /etc/x'),
          ('local', 'ca = /etc/braid/ca'),

@@ -10,7 +10,9 @@ from harness import net
 from harness.pattern import DOWN, UP
 
 NUMBERS = {
-    'daemon': ('pid', 'uptime', 'workers', 'sessions', 'max_sessions', 'memory', 'rss'),
+    'daemon': ('pid', 'uptime', 'workers', 'sessions', 'max_sessions', 'memory', 'rss',
+               'half_open', 'half_open_memory', 'turned_away', 'turned_away_source',
+               'turned_away_failures', 'turned_away_key', 'join_failures'),
     'tunnel': ('total',),
     'session': ('sent', 'received', 'resent', 'age', 'lost'),
     'subflow': ('index', 'path', 'sent', 'received', 'resent', 'rtt', 'rate'),

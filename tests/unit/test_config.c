@@ -63,10 +63,26 @@ static const struct value values[] = {
     {B, "log-level", "err", "no such level"},
     {B, "log-level", "7", "no such level"},
     {B, "max-sessions", "1", NULL},
+    {B, "max-sessions-per-key", "1000000", NULL},
+    {B, "max-sessions-per-key", "0", "out of range"},
+    {B, "max-half-open", "1", NULL},
+    {B, "max-half-open", "0", "out of range"},
+    {B, "max-half-open-per-source", "1000000", NULL},
+    {B, "max-half-open-per-source", "1000001", "out of range"},
+    {B, "max-half-open-memory", "16mib", NULL},
+    {B, "max-half-open-memory", "1mib", "out of range"},
+    {B, "hello-time", "100ms", NULL},
+    {B, "hello-time", "60s", NULL},
+    {B, "hello-time", "99ms", "out of range"},
+    {B, "max-join-failures", "0", NULL},
+    {B, "max-join-failures", "100001", "out of range"},
+    {B, "user", "none", NULL},
+    {B, "user", "root", NULL},
+    {B, "user", "nobody-of-that-name", "no such user"},
     {B, "max-sessions", "1000000", NULL},
     {B, "max-sessions", "0", "out of range"},
     {B, "max-sessions", "1000001", "out of range"},
-    {B, "max-sessions", "auto", "not a whole number"},
+    {B, "max-sessions", "auto", NULL},
     {B, "max-sessions", "10k", "not a whole number"},
     {B, "max-memory", "1%", NULL},
     {B, "max-memory", "100%", NULL},
@@ -342,7 +358,7 @@ START_TEST(keys_of_later_versions_are_not_supported_yet)
         free(errors);
         count++;
     }
-    ck_assert_uint_eq(count, 10);
+    ck_assert_uint_eq(count, 9);
 }
 END_TEST
 
@@ -359,7 +375,14 @@ START_TEST(defaults_are_those_of_the_table)
     ck_assert_uint_eq(config->workers, CPU_COUNT(&set) < 64 ? (unsigned)CPU_COUNT(&set) : 64);
     ck_assert_ptr_null(config->control);
     ck_assert_int_eq(config->log_level, BRAID_LOG_INFO);
-    ck_assert_uint_eq(config->max_sessions, 10000);
+    ck_assert_uint_eq(config->max_sessions, 0);
+    ck_assert_uint_eq(config->max_sessions_per_key, 5000);
+    ck_assert_uint_eq(config->max_half_open, 4096);
+    ck_assert_uint_eq(config->max_half_open_per_source, 1024);
+    ck_assert_uint_eq(config->max_half_open_memory, 64 << 20);
+    ck_assert_uint_eq(config->hello_time, 5000);
+    ck_assert_uint_eq(config->max_join_failures, 100);
+    ck_assert_ptr_null(config->user.name);
     ck_assert_uint_eq(config->tunnel_count, 2);
 
     ck_assert_int_eq(config->tunnels[0].role, CONFIG_LOCAL);

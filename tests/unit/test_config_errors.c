@@ -157,7 +157,8 @@ static const struct mistake keys[] = {
      "\n"},
     {"[braidd]\nloglevel = info\n" LOCAL,
      "t.ini:2: [braidd] loglevel: unknown key, did you mean log-level?; accepted: workers, "
-     "control, log-level, max-sessions, max-memory\n"},
+     "control, user, log-level, max-sessions, max-memory, max-sessions-per-key, max-half-open, "
+     "max-half-open-per-source, max-half-open-memory, hello-time, max-join-failures\n"},
     {"[local web]\n",
      "t.ini:1: [local web] listen: missing; accepted: " ADDRESS "\n"
      "t.ini:1: [local web] security: missing; accepted: none\n"
@@ -274,7 +275,7 @@ START_TEST(all_mistakes_are_told)
 {
     config_file_refuse(
         "[local web]\nlisten = 127.0.0.1:80\nremote = 192.0.2.1:1\nsecurity = none\ngrace = 1\n"
-        "[remote web]\nlisten = 127.0.0.1:80\nsecurity = none\nhello\n[braidd]\nuser = x\n",
+        "[remote web]\nlisten = 127.0.0.1:80\nsecurity = none\nhello\n[braidd]\nmetrics = x\n",
         "t.ini:4: [local web] security: \"none\" is refused because remote = 192.0.2.1:1, line 3, "
         "is not a loopback address; " OPEN
         "t.ini:5: [local web] grace: \"1\": has no unit; accepted: 0 to 3600s, as 500ms, 60s, 2m "
@@ -283,7 +284,7 @@ START_TEST(all_mistakes_are_told)
         "t.ini:7: [remote web] listen: \"127.0.0.1:80\" is listened on already, in line 2; "
         "accepted: an address once in the file\n"
         "t.ini:9: [remote web]: not understood; accepted: KEY = VALUE\n"
-        "t.ini:11: [braidd] user: not supported yet; accepted: leave it out\n");
+        "t.ini:11: [braidd] metrics: not supported yet; accepted: leave it out\n");
 }
 END_TEST
 

@@ -192,12 +192,14 @@ START_TEST(test_descriptors)
     struct config_tunnel tunnels[] = {{.role = CONFIG_LOCAL, .subflows = 4, .listen.count = 2},
                                       {.role = CONFIG_REMOTE, .max_subflows = 16}};
     struct config config = {
-        .workers = 1, .max_sessions = 1000, .tunnels = tunnels, .tunnel_count = 1};
-    unsigned long local_only = limits_descriptors(&config);
+        .workers = 1, .max_half_open = 4096, .tunnels = tunnels, .tunnel_count = 1};
+    unsigned long local_only = limits_descriptors(&config, 1000, true);
 
     ck_assert_uint_ge(local_only, 5 * 1000);
+    ck_assert_uint_eq(limits_descriptors(&config, 1000, false), local_only);
     config.tunnel_count = 2;
-    ck_assert_uint_eq(limits_descriptors(&config), local_only + 12 * 1000);
+    ck_assert_uint_eq(limits_descriptors(&config, 1000, true), local_only + 12 * 1000 + 4096);
+    ck_assert_uint_eq(limits_descriptors(&config, 1000, false), local_only + 4096);
 }
 END_TEST
 

@@ -41,7 +41,9 @@ static void take_all(const char *const *lines)
 /* The same session at both ends of one daemon: only the role tells them apart. */
 static const char *const whole[] = {
     "daemon version=1.2 pid=7 uptime=61000000 workers=2 state=running sessions=2 max-sessions=10 "
-    "memory=1048576 max-memory=4194304 rss=2097152 config=/a%20b",
+    "memory=1048576 max-memory=4194304 rss=2097152 half-open=3 "
+    "half-open-memory=2048 turned-away=40 turned-away-source=1 turned-away-failures=2 "
+    "turned-away-key=0 join-failures=5 config=/a%20b",
     "tunnel name=web role=local listen=127.0.0.1:80,unix:/a%2Cb remote=127.0.0.1:7000 subflows=4 "
     "mode=aggregate grace=60000000 security=none sessions=1 total=5",
     "path tunnel=web name=dsl%2C1 interface=eth0 source=192.0.2.7 remote=127.0.0.1:7000,[::1]:7 "
@@ -85,7 +87,9 @@ START_TEST(test_json)
         text,
         "{\"version\":1,\"daemon\":{\"version\":\"1.2\",\"pid\":7,\"uptime\":61000000,"
         "\"workers\":2,\"state\":\"running\",\"sessions\":2,\"max_sessions\":10,"
-        "\"memory\":1048576,\"max_memory\":4194304,\"rss\":2097152,\"config\":\"/a "
+        "\"memory\":1048576,\"max_memory\":4194304,\"rss\":2097152,\"half_open\":3,"
+        "\"half_open_memory\":2048,\"turned_away\":40,\"turned_away_source\":1,"
+        "\"turned_away_failures\":2,\"turned_away_key\":0,\"join_failures\":5,\"config\":\"/a "
         "b\"},\"tunnels\":["
         "{\"name\":\"web\",\"role\":\"local\",\"listen\":[\"127.0.0.1:80\",\"unix:/a,b\"],"
         "\"remote\":[\"127.0.0.1:7000\"],\"subflows\":4,\"mode\":\"aggregate\","
@@ -129,6 +133,7 @@ START_TEST(test_table)
         text,
         "braidd 1.2, pid 7, running, up 1m 01s, 2 workers\n"
         "2 of 10 sessions, 1.00 MiB of 4.00 MiB in buffers, 2.00 MiB resident\n"
+        "3 half-open with 2.00 KiB, 43 turned away so far, 5 failed\n"
         "\n"
         "local web: 127.0.0.1:80, unix:/a,b > 127.0.0.1:7000, 4 subflows, aggregate, security none;"
         " 1 session, 5 in all\n"
