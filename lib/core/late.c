@@ -110,6 +110,18 @@ static uint64_t stops_at(const struct braid_session *session, const struct braid
     return now + room * 1000000 / braid_estimator_rate(&fast->estimator);
 }
 
+/*
+ * Whether the session stands at the peer's limit and has not got on for two of this subflow's round
+ * trips: whatever these bytes wait for, TCP does not see to it quickly.
+ */
+static bool is_stuck(const struct braid_session *session, const struct braid_flight *first,
+                     const struct braid_subflow *fast, uint64_t now)
+{
+    uint64_t since = first->since > session->advanced_at ? first->since : session->advanced_at;
+
+    return session->next >= session->limit && now - since >= 2 * fast->estimator.rtt + LATE_MIN / 3;
+}
+
 /* Queues the head of the line of `slow` again. */
 static bool repeat(struct braid_session *session, struct braid_subflow *slow)
 {
@@ -134,6 +146,7 @@ bool braid_late_rescue(struct braid_session *session, const struct braid_subflow
     sooner = now + braid_subflow_arrival(fast, LATE_BYTES) * 3 / 2 + LATE_SPARE;
     overdue = now >= overdue_at(&first, fast->estimator.rtt) &&
               (idle || braid_estimator_silence(&slow->estimator, now) >= LATE_MIN);
+    overdue = overdue || (idle && is_stuck(session, &first, fast, now));
     if (!overdue &&
         (at < sooner || (!idle && at + fast->estimator.rtt <= stops_at(session, fast, now))))
         return false;

@@ -3,7 +3,7 @@
 
 #include "session_internal.h"
 
-#define FIRST_FLIGHT 65536u   /* a session that moves more wants all its subflows */
+#define FIRST_FLIGHT 14000u   /* bytes: a session that moves more wants all its subflows */
 #define JOIN_AGE 1000000u     /* microseconds; so does one that lives longer */
 #define OPEN_TIMEOUT 5000000u /* for the first answer of the peer */
 #define END_TIMEOUT 2000000u  /* for CLOSE or RESET to be written */

@@ -122,6 +122,7 @@ struct braid_session {
     struct braid_sendbuf sendbuf;
     uint64_t next;               /* first byte never sent */
     uint64_t limit;              /* the peer's */
+    uint64_t advanced_at;        /* when the peer had more in order than before */
     unsigned asked;              /* how often in a row for a higher one */
     unsigned crumbs, old_crumbs; /* tiny frames sent behind crumbs_mark, and before it */
     uint64_t crumbs_mark;

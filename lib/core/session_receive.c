@@ -67,10 +67,11 @@ static int confirm(struct braid_subflow *subflow, uint64_t count, const struct b
     return 0;
 }
 
-static void advance_una(struct braid_session *session, uint64_t una)
+static void advance_una(struct braid_session *session, uint64_t una, uint64_t now)
 {
     if (una <= session->sendbuf.una)
         return;
+    session->advanced_at = now;
     braid_sendbuf_ack(&session->sendbuf, una);
     braid_ranges_remove_below(&session->again, una);
     braid_ranges_remove_below(&session->delivered, una);
@@ -92,7 +93,7 @@ int braid_session_on_ack(struct braid_session *session, const struct braid_ack *
     }
     if (una > session->next)
         return -BRAID_ERR_PROTOCOL;
-    advance_una(session, una);
+    advance_una(session, una, now);
     if (ack->limit > session->limit) {
         session->limit = ack->limit;
         session->asked = 0;
