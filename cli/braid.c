@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/command_file.h"
 #include "cli/command_status.h"
 #include "cli/exit.h"
 
@@ -16,6 +17,8 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"server", command_server, "wait for a client, and push a file to it or pull one from it"},
+    {"client", command_client, "connect to a server, and push a file to it or pull one from it"},
     {"status", command_status, "show braidd's tunnels, sessions and subflows"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -24,8 +27,8 @@ static void print_help(FILE *out)
 {
     fputs("Usage: braid COMMAND [OPTION...]\n"
           "\n"
-          "braid carries TCP connections over several TCP connections at once; braidd(8) does the\n"
-          "work, and this program asks it.\n"
+          "braid carries TCP connections over several TCP connections at once; braidd(8) does so\n"
+          "for programs that know nothing of it; this one asks braidd, and moves files by itself.\n"
           "\n"
           "Commands:\n",
           out);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A reliable byte stream to the other end, whatever carries it: a session of libbraid's, or one TCP
+ * connection. As with a braid_stream, memory is lent for both directions, and a callback that runs
+ * from the loop only says what may be done.
+ */
+#ifndef BRAID_CLI_CHANNEL_H
+#define BRAID_CLI_CHANNEL_H
+
+#include <stddef.h>
+#include <sys/uio.h>
+
+struct braid_context;
+struct braid_stream;
+struct channel;
+struct event_base;
+
+enum channel_event {
+    CHANNEL_READABLE = 1, /* bytes can be peeked */
+    CHANNEL_WRITABLE = 2, /* bytes can be reserved again after there was no room */
+    CHANNEL_EOF = 4,      /* the other end has finished, and all it sent was drained */
+    CHANNEL_CLOSED = 8,   /* both ends have finished */
+    CHANNEL_BROKEN = 16,  /* channel_error() says why */
+};
+
+/* events: a set of enum channel_event. The channel may be freed in it. */
+typedef void (*channel_cb)(struct channel *channel, unsigned events, void *arg);
+
+struct channel_ops {
+    int (*reserve)(struct channel *channel, struct iovec *v, int max);
+    void (*commit)(struct channel *channel, size_t n);
+    int (*peek)(struct channel *channel, struct iovec *v, int max);
+    void (*drain)(struct channel *channel, size_t n);
+    void (*shutdown)(struct channel *channel);
+    void (*free)(struct channel *channel);
+    const char *(*error)(const struct channel *channel);
+};
+
+struct channel {
+    const struct channel_ops *ops;
+    channel_cb cb;
+    void *arg;
+};
+
+/* A channel on a stream, which it owns from now on; NULL: out of memory, the stream is freed. */
+struct channel *channel_braid_new(struct braid_stream *stream);
+
+/* The same on a connected, non-blocking socket. */
+struct channel *channel_tcp_new(struct event_base *base, int fd);
+
+/* Who is told; what can be done already is told from the loop. */
+static inline void channel_set_cb(struct channel *channel, channel_cb cb, void *arg)
+{
+    channel->cb = cb;
+    channel->arg = arg;
+}
+
+/* Memory for outgoing bytes; returns the pieces. 0: no room, CHANNEL_WRITABLE follows. */
+static inline int channel_reserve(struct channel *channel, struct iovec *v, int max)
+{
+    return channel->ops->reserve(channel, v, max);
+}
+
+/* Sends the first n bytes of it. */
+static inline void channel_commit(struct channel *channel, size_t n)
+{
+    channel->ops->commit(channel, n);
+}
+
+/* Shows what arrived; returns the pieces. 0: none, CHANNEL_READABLE follows. */
+static inline int channel_peek(struct channel *channel, struct iovec *v, int max)
+{
+    return channel->ops->peek(channel, v, max);
+}
+
+/* Takes n bytes of it off. */
+static inline void channel_drain(struct channel *channel, size_t n)
+{
+    channel->ops->drain(channel, n);
+}
+
+/* No more bytes from here. */
+static inline void channel_shutdown(struct channel *channel)
+{
+    channel->ops->shutdown(channel);
+}
+
+/* Ends it: before CHANNEL_CLOSED the other end sees it break. NULL is allowed. */
+static inline void channel_free(struct channel *channel)
+{
+    if (channel != NULL) {
+        channel->ops->free(channel);
+    }
+}
+
+/* Why it broke; a static string. */
+static inline const char *channel_error(const struct channel *channel)
+{
+    return channel->ops->error(channel);
+}
+
+#endif
