@@ -161,6 +161,7 @@ static struct braid_group *make_group(const struct config *config, const struct 
     if (braid_group_set_max_half_open(group, half_open, config->max_half_open_per_source) != 0 ||
         braid_group_set_max_half_open_memory(group, to_size(config->max_half_open_memory)) != 0 ||
         braid_group_set_hello_time(group, config->hello_time) != 0 ||
+        braid_group_set_max_peer_sessions(group, config->max_sessions_per_key) != 0 ||
         braid_group_set_max_join_failures(group, config->max_join_failures) != 0) {
         braid_group_free(group);
         return NULL;

@@ -20,6 +20,7 @@
 #define HELLO_TIME_MIN 100u
 #define HELLO_TIME_MAX 60000u
 #define JOIN_FAILURES_MAX 100000u
+#define PEER_SESSIONS_MAX 1000000u
 
 /* How many sessions more than another context's are worth handing a new one over. */
 #define BALANCE 2u
@@ -311,6 +312,14 @@ int braid_group_set_max_join_failures(struct braid_group *group, unsigned per_se
     if (per_second > JOIN_FAILURES_MAX)
         return -1;
     braid_guard_limits(group->guard)->join_failures = per_second;
+    return 0;
+}
+
+int braid_group_set_max_peer_sessions(struct braid_group *group, unsigned n)
+{
+    if (n < 1 || n > PEER_SESSIONS_MAX)
+        return -1;
+    braid_guard_limits(group->guard)->peer_sessions = n;
     return 0;
 }
 

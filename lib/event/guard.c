@@ -63,6 +63,7 @@ struct braid_guard *braid_guard_new(void)
         .half_open_source = 1024,
         .half_open_memory = (size_t)64 << 20,
         .hello_time = 5 * BRAID_SECOND,
+        .peer_sessions = 5000,
         .join_failures = 100,
     };
     return guard;
@@ -333,7 +334,7 @@ void braid_guard_failed(struct braid_guard *guard, const union braid_endpoint *p
 
 /* ---- sessions of a peer ---- */
 
-bool braid_guard_take_session(struct braid_guard *guard, uint64_t peer, unsigned max)
+bool braid_guard_take_session(struct braid_guard *guard, uint64_t peer)
 {
     struct braid_guard_source *source;
     bool taken = false;
@@ -344,7 +345,7 @@ bool braid_guard_take_session(struct braid_guard *guard, uint64_t peer, unsigned
     source = find(guard, KIND_PEER, peer);
     if (source == NULL)
         source = add(guard, KIND_PEER, peer);
-    if (source != NULL && source->count < max) {
+    if (source != NULL && source->count < guard->limits.peer_sessions) {
         source->count++;
         taken = true;
     } else if (source != NULL && source->count == 0) {

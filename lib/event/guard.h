@@ -30,6 +30,7 @@ struct braid_guard_limits {
     unsigned half_open_source; /* of these, from one network: /24 or /56 */
     size_t half_open_memory;   /* bytes they hold, in all */
     uint64_t hello_time;       /* microseconds that a greeting may take */
+    unsigned peer_sessions;    /* of one key or certificate */
     unsigned join_failures;    /* a second, from one address, or one /56; 0: any number */
 };
 
@@ -79,10 +80,10 @@ bool braid_guard_is_from(const struct braid_guard *guard, const struct braid_gua
 void braid_guard_failed(struct braid_guard *guard, const union braid_endpoint *peer, uint64_t now);
 
 /*
- * Counts one more session of a peer; false: it has max already. peer: its id's first bytes, where
- * 0 is nobody, who is not counted.
+ * Counts one more session of a peer; false: it has as many as it may have. peer: its id's first
+ * bytes, where 0 is nobody in particular, who is not counted.
  */
-bool braid_guard_take_session(struct braid_guard *guard, uint64_t peer, unsigned max);
+bool braid_guard_take_session(struct braid_guard *guard, uint64_t peer);
 void braid_guard_end_session(struct braid_guard *guard, uint64_t peer);
 
 /*

@@ -116,12 +116,23 @@ static void refuse(struct braid_pending *pending, const struct braid_hello *hell
     braid_linger_refused(context, &transport, &pass);
 }
 
+static void tell(struct braid_context *context, enum braid_guard_verdict verdict,
+                 const union braid_endpoint *peer);
+
+/* A number for who has been proven to be at the other end: without TLS, nobody. */
+static uint64_t peer_of(const struct braid_pending *pending)
+{
+    (void)pending;
+    return 0;
+}
+
 /* The session that a greeting is for, made where that is asked; NULL with *error set. */
 static struct braid_session_io *session_for(struct braid_pending *pending,
                                             const struct braid_hello *hello, uint64_t now,
                                             int *error)
 {
     struct braid_claim *claim = pending->claim;
+    uint64_t peer = peer_of(pending);
     struct braid_listener *listener;
     struct braid_session_io *io;
 
@@ -141,9 +152,18 @@ static struct braid_session_io *session_for(struct braid_pending *pending,
     *error = BRAID_ERR_MEMORY;
     if (braid_pool_pressure(pending->context->pool) >= BRAID_PRESSURE_SHORT)
         return NULL;
-    io = braid_session_io_accept(pending->context, &listener->options, hello, now);
-    if (io == NULL)
+    *error = BRAID_ERR_LIMIT;
+    if (!braid_guard_take_session(guard_of(pending->context), peer)) {
+        tell(pending->context, BRAID_GUARD_FULL_PEER, &pending->peer);
         return NULL;
+    }
+    *error = BRAID_ERR_MEMORY;
+    io = braid_session_io_accept(pending->context, &listener->options, hello, now);
+    if (io == NULL) {
+        braid_guard_end_session(guard_of(pending->context), peer);
+        return NULL;
+    }
+    io->counted = peer;
     pending->claim = NULL; /* it is the session's now */
     io->claim = claim;
     claim->session = io;

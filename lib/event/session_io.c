@@ -109,6 +109,7 @@ static void io_free(struct braid_session_io *io)
     braid_connector_free(io->connector);
     event_del(&io->wake);
     braid_session_free(io->session);
+    braid_guard_end_session(braid_group_guard(context->group), io->counted);
     braid_stream_clear(&io->stream);
     LIST_REMOVE(io, link);
     braid_pool_release(context->pool, io, sizeof *io);

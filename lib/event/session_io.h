@@ -41,6 +41,7 @@ struct braid_session_io {
     unsigned past_count;
     struct event wake; /* the session's time, or callbacks that wait for the loop */
     uint64_t armed;    /* when it goes off */
+    uint64_t counted;  /* the peer that the guard counts this session for; 0: none */
     unsigned entered;
     bool closed; /* the session is over */
     int error;

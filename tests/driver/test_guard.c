@@ -195,20 +195,22 @@ END_TEST
 
 START_TEST(so_many_sessions_of_a_peer)
 {
+    braid_guard_limits(guard)->peer_sessions = 3;
     for (unsigned i = 0; i < 3; i++)
-        ck_assert(braid_guard_take_session(guard, 5, 3));
-    ck_assert(!braid_guard_take_session(guard, 5, 3));
-    ck_assert(braid_guard_take_session(guard, 6, 3));
+        ck_assert(braid_guard_take_session(guard, 5));
+    ck_assert(!braid_guard_take_session(guard, 5));
+    ck_assert(braid_guard_take_session(guard, 6));
     for (unsigned i = 0; i < 100; i++)
-        ck_assert(braid_guard_take_session(guard, 0, 3)); /* nobody in particular */
+        ck_assert(braid_guard_take_session(guard, 0)); /* nobody in particular */
     braid_guard_end_session(guard, 5);
-    ck_assert(braid_guard_take_session(guard, 5, 3));
+    ck_assert(braid_guard_take_session(guard, 5));
     for (unsigned i = 0; i < 3; i++)
         braid_guard_end_session(guard, 5);
     braid_guard_end_session(guard, 5); /* one too many does no harm */
     braid_guard_end_session(guard, 6);
     braid_guard_end_session(guard, 0);
-    ck_assert(!braid_guard_take_session(guard, 5, 0));
+    braid_guard_limits(guard)->peer_sessions = 0;
+    ck_assert(!braid_guard_take_session(guard, 5));
 }
 END_TEST
 

@@ -310,6 +310,9 @@ START_TEST(limits_have_ranges)
     ck_assert_int_eq(braid_group_set_max_half_open(group, 1000001, 1), -1);
     ck_assert_int_eq(braid_group_set_max_half_open(group, 1, 1000001), -1);
     ck_assert_int_eq(braid_group_set_max_half_open(group, 1000000, 1000000), 0);
+    ck_assert_int_eq(braid_group_set_max_peer_sessions(group, 0), -1);
+    ck_assert_int_eq(braid_group_set_max_peer_sessions(group, 1000001), -1);
+    ck_assert_int_eq(braid_group_set_max_peer_sessions(group, 1), 0);
     ck_assert_int_eq(braid_group_set_hello_time(group, 60001), -1);
     ck_assert_int_eq(braid_group_set_hello_time(group, 60000), 0);
     ck_assert_int_eq(braid_group_set_max_join_failures(group, 100001), -1);

@@ -100,6 +100,15 @@ BRAID_EXPORT int braid_group_set_hello_time(struct braid_group *group, unsigned 
  */
 BRAID_EXPORT int braid_group_set_max_join_failures(struct braid_group *group, unsigned per_second);
 
+/**
+ * Limits the sessions that the group's listeners have of one key or certificate; another one is
+ * refused with BRAID_ERR_LIMIT. Peers that prove nothing are not counted.
+ *
+ * @param n 1 to 1,000,000; default 5,000
+ * @return 0, or -1 when out of range
+ */
+BRAID_EXPORT int braid_group_set_max_peer_sessions(struct braid_group *group, unsigned n);
+
 /** What the group's limits have come to. */
 struct braid_group_info {
     unsigned half_open;         /**< connections that have not greeted, now */
