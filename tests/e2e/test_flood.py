@@ -5,6 +5,7 @@ import contextlib
 import random
 import resource
 import socket
+import threading
 import time
 
 import pytest
@@ -27,6 +28,46 @@ def connect_from(source, address):
     sock.settimeout(net.DEADLINE)
     sock.connect(net.parse(address)[1])
     return sock
+
+
+class Mover:
+    """Sends without end over a session, and counts what arrives."""
+
+    def __init__(self, client, served):
+        self._ends = (client, served)
+        self._count = 0
+        self._threads = [threading.Thread(target=self._send, daemon=True),
+                         threading.Thread(target=self._receive, daemon=True)]
+        for thread in self._threads:
+            thread.start()
+
+    def _send(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self._ends[0].sendall(bytes(65536))
+
+    def _receive(self):
+        with contextlib.suppress(OSError):
+            while data := self._ends[1].recv(1 << 18):
+                self._count += len(data)
+
+    def wait(self, count):
+        """Waits until so many bytes have arrived."""
+        net.wait_for(lambda: self._count >= count, f'{count} bytes')
+
+    def rate_over(self, work):
+        """Bytes a second while something is done."""
+        start, before = time.monotonic(), self._count
+        work()
+        return (self._count - before) / (time.monotonic() - start)
+
+    def stop(self):
+        """Breaks the session off."""
+        for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(net.DEADLINE)
 
 
 def names_of(sockets):
@@ -127,6 +168,52 @@ def test_thousands_of_garbage_connections(world, echo_tunnel):
         assert remote.rss() - memory <= 2 * MIB, f'{memory} -> {remote.rss()}'
     lines = remote.lines(r'127\.0\.0\.78:')
     assert 1 <= len(lines) <= 200, f'{len(lines)} lines about 3300 of them'
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize('kind', ('silent', 'garbage'))
+def test_sessions_go_on_beside_a_flood(world, target, kind):
+    """10,000 strangers of forty networks: little memory, and a paced session keeps its pace.
+
+    How much it keeps is for bench/flood to say; half is what any machine should manage.
+    """
+    tunnel = world.tunnel(target.address,
+                          local={'section': '[path p]\nmax-rate = 80mbit'},
+                          remote={'top': 'max-join-failures = 0'})
+    remote = tunnel.remote
+    client, served = tunnel.session(target)
+    rng = random.Random(23)
+    moved = Mover(client, served)
+    moved.wait(1_000_000)
+    memory = remote.rss()
+    quiet = moved.rate_over(lambda: time.sleep(1))
+    held = []
+
+    def flood():
+        for number in range(SILENT):
+            sock = connect_from(f'127.1.{number % 40}.{1 + number // 40 % 250}', remote.address)
+            if kind == 'silent':
+                held.append(sock)
+                continue
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(rng.randbytes(200))
+            sock.close()
+    try:
+        flooded = moved.rate_over(flood)
+        grown = remote.rss() - memory
+        status = remote.status_json()['daemon']
+    finally:
+        for sock in held:
+            sock.close()
+        moved.stop()
+    assert flooded > quiet / 2, f'{flooded / 1e6:.1f} MB/s of {quiet / 1e6:.1f}'
+    if not remote.sanitized():
+        assert grown <= 64 * MIB, f'{grown / MIB:.1f} MiB more'
+    if kind == 'silent':
+        assert status['half_open'] + status['turned_away'] + status['turned_away_source'] > 0
+        assert len(remote.lines('have not greeted')) <= 2
+    else:
+        assert status['join_failures'] > SILENT * 0.9
 
 
 @pytest.mark.heavy
