@@ -101,7 +101,7 @@ static struct braid_subflow *pick(const struct braid_session *session, bool agai
     if (best == NULL || session->subflow_count == 1)
         return best;
     fast = earliest(session, ANY, waiting);
-    return fast == best || helps(session, best, fast, waiting) ? best : NULL;
+    return fast == NULL || fast == best || helps(session, best, fast, waiting) ? best : NULL;
 }
 
 static uint64_t next(const struct braid_session *session, const struct braid_subflow *subflow)

@@ -203,6 +203,32 @@ START_TEST(test_nothing_to_send)
 }
 END_TEST
 
+/* A path that comes back is on probation and alone, since only a backup has worked so far. */
+START_TEST(test_nobody_to_wait_for)
+{
+    single_init(&s, BRAID_LOCAL);
+    s.config.subflows = s.config.first = 2;
+    single_open(&s);
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    braid_subflow_set_backup(s.flow[0].subflow, true);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 0, BRAID_OK, 0, 8u << 20, SINGLE_INSTANCE), 0);
+    path(0, 10000, 1000000);
+    single_write(&s, 5000);
+    single_send(&s);
+    ck_assert_int_eq(feed_ack(&s, 0, 1000, 8u << 20, 1, (uint64_t[]){0, 1000}), 0);
+    ck_assert_int_eq(single_add(&s, 1), 0);
+    braid_subflow_set_path(s.flow[1].subflow, 1);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 1000, 8u << 20, SINGLE_INSTANCE), 0);
+    path(1, 10000, 1000000);
+    single_write(&s, 5000);
+    ck_assert_int_eq(taken(), 1);
+    single_send(&s);
+    single_free(&s);
+}
+END_TEST
+
 /* How much a socket is given ahead: a few milliseconds of its rate, within bounds. */
 START_TEST(test_lowat)
 {
@@ -232,6 +258,7 @@ int main(void)
         {test_blocked_is_passed_over, 0},
         {test_absurd_limit, 0},
         {test_nothing_to_send, 0},
+        {test_nobody_to_wait_for, 0},
         {test_lowat, 0},
     };
 
