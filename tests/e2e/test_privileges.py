@@ -7,10 +7,11 @@ import pwd
 import socket
 import stat
 import subprocess
+import sys
 
 import pytest
 
-from harness import net, process
+from harness import net, process, unit
 
 NOBODY = 'nobody'
 
@@ -158,3 +159,25 @@ def test_open_files(world, echo):
     assert many.wait_exit() == 1
     line = many.lines('max-sessions')[0]
     assert '2000 sessions need 112' in line and 'limit is 4000' in line, line
+
+
+@pytest.mark.skipif(unit.why_not() is not None, reason=str(unit.why_not()))
+def test_in_the_units_restrictions(world, echo, open_directory):
+    """What braidd.service allows is enough: to start, carry sessions, tell of itself and stop."""
+    source = pathlib.Path(__file__).parents[2] / 'systemd' / 'braidd.service.in'
+    if not source.exists():
+        pytest.skip('the unit is not here')
+    prefix = (sys.executable, unit.__file__, str(source), NOBODY)
+    if subprocess.run([*prefix, os.environ['BRAIDD'], '--version'], check=False,
+                      capture_output=True).returncode != 0:
+        pytest.skip('the programs lie where the user nobody cannot run them')
+    tunnel = world.tunnel(echo.address, remote={'prefix': prefix, 'top': f'user = {NOBODY}'},
+                          local={'prefix': prefix, 'section': '[path p]\ninterface = lo'})
+    for daemon in (tunnel.local, tunnel.remote):
+        assert status_of(daemon)['Seccomp'] == ['2']
+        check_powerless(daemon)
+    for _ in range(3):
+        net.ping(tunnel.connect(), b'x' * 100_000)
+    for daemon in (tunnel.local, tunnel.remote):
+        assert daemon.status_json() is not None
+        assert not daemon.lines('not permitted|Operation not')
