@@ -256,6 +256,16 @@ void braid_subflow_cut(struct braid_subflow *subflow, uint64_t now)
         subflow->want_ping = true; /* which tells when it is back, as nothing else is sent on it */
 }
 
+/* One that has not answered HELLO: what it carries does not wait for that long. */
+static void judge_unanswered(struct braid_subflow *subflow, uint64_t now)
+{
+    if (now - subflow->added_at >= HELLO_TIMEOUT)
+        braid_subflow_fail(subflow, BRAID_ERR_TIMEOUT, now);
+    else if (subflow->inflight.bytes > subflow->rescued && quietness(subflow, now) != LIVELY &&
+             has_lively_other(subflow, now))
+        (void)braid_rescue_all(subflow); /* without memory, its end will try again */
+}
+
 /* When to look at this subflow next. */
 static uint64_t next_look(const struct braid_subflow *subflow, uint64_t now)
 {
@@ -263,10 +273,13 @@ static uint64_t next_look(const struct braid_subflow *subflow, uint64_t now)
     uint64_t at = BRAID_NEVER;
     uint64_t tick = e->waiting ? TICK : BLIND_PATIENCE / 4;
 
-    if (subflow->state == BRAID_SUBFLOW_HELLO)
-        return subflow->added_at + HELLO_TIMEOUT;
+    if (subflow->state == BRAID_SUBFLOW_HELLO) {
+        at = subflow->added_at + HELLO_TIMEOUT;
+        if (subflow->inflight.bytes <= subflow->rescued)
+            return at;
+    }
     if (e->waiting)
-        at = e->moved + path_patience(subflow) / 2;
+        at = min64(at, e->moved + path_patience(subflow) / 2);
     if (braid_subflow_outstanding(subflow))
         at = min64(at, subflow->progress_at + peer_patience(subflow));
     if (at == BRAID_NEVER)
@@ -304,8 +317,8 @@ void braid_rescue_watch(struct braid_session *session, uint64_t now)
         next = s->next;
         if (s->state != BRAID_SUBFLOW_HELLO)
             judge(s, now);
-        else if (now - s->added_at >= HELLO_TIMEOUT)
-            braid_subflow_fail(s, BRAID_ERR_TIMEOUT, now);
+        else
+            judge_unanswered(s, now);
         if (session->state == BRAID_SESSION_OVER)
             return;
     }

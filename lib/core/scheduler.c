@@ -13,8 +13,8 @@
 static int rank(const struct braid_subflow *subflow)
 {
     bool answered = subflow->state == BRAID_SUBFLOW_ACTIVE ||
-                    (subflow->state == BRAID_SUBFLOW_HELLO &&
-                     (!subflow->session->established || !braid_subflow_on_probation(subflow)));
+                    (subflow->state == BRAID_SUBFLOW_HELLO && subflow->rescued == 0 &&
+                     (!subflow->session->established || !braid_subflow_must_answer(subflow)));
 
     if (!answered)
         return 2;

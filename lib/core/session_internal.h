@@ -231,6 +231,12 @@ uint64_t braid_subflow_arrival(const struct braid_subflow *subflow, uint64_t n);
  */
 bool braid_subflow_on_probation(const struct braid_subflow *subflow);
 
+/*
+ * HELLO: whether nothing but copies should go there before its answer: another one has answered,
+ * and none of these has proven its path.
+ */
+bool braid_subflow_must_answer(const struct braid_subflow *subflow);
+
 /* Bytes that its path should get now at the most. */
 uint64_t braid_subflow_allowance(const struct braid_subflow *subflow);
 

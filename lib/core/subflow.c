@@ -364,10 +364,26 @@ bool braid_subflow_on_probation(const struct braid_subflow *subflow)
             continue;
         else if (s->proven && s->path == subflow->path)
             return false; /* the path has shown it */
+        else if (s->backup && !subflow->backup)
+            continue; /* it steps back, so nobody else would carry the session */
         else if (s->proven || (before && s->sent > 0))
             probation = true;
     }
     return probation;
+}
+
+bool braid_subflow_must_answer(const struct braid_subflow *subflow)
+{
+    bool answered = false;
+
+    for (const struct braid_subflow *s = subflow->session->subflows; s != NULL; s = s->next) {
+        if (s->state != BRAID_SUBFLOW_ACTIVE)
+            continue;
+        if (s->proven && s->path == subflow->path)
+            return false;
+        answered = true;
+    }
+    return answered;
 }
 
 /* The most that should be in the socket. */

@@ -186,11 +186,114 @@ START_TEST(test_tells_what_it_gives_up)
 }
 END_TEST
 
+/* A primary that comes back while a backup carries the session, and nothing is on its way. */
+START_TEST(test_primary_returns)
+{
+    single_local(&s, 2);
+    braid_subflow_set_path(s.flow[1].subflow, 1);
+    braid_subflow_set_backup(s.flow[1].subflow, true);
+    single_lose(&s, 0);
+    single_write(&s, 100);
+    all_room();
+    single_send(&s);
+    ck_assert_int_eq(feed_ack(&s, 1, 100, 524288, 1, (uint64_t[]){1, 100}), 0);
+    ck_assert_int_eq(single_add(&s, 2), 0);
+    single_send(&s);
+    single_said(&s, 1);
+    single_said(&s, 2);
+    /* Not before its answer. */
+    single_write(&s, 100);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "DATA 100+100");
+    ck_assert_int_eq(feed_ack(&s, 1, 200, 524288, 1, (uint64_t[]){1, 200}), 0);
+    ck_assert_int_eq(feed_hello(&s, 2, BRAID_OK, 200, 524288, SINGLE_INSTANCE), 0);
+    single_write(&s, 100);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 2), "DATA 200+100");
+    single_free(&s);
+}
+END_TEST
+
+/* The first flight is on the path that seemed the shorter one, which answers nothing. */
+START_TEST(test_no_answer_to_hello)
+{
+    const char *said = "";
+
+    single_init(&s, BRAID_LOCAL);
+    s.config.first = 2;
+    s.config.subflows = 2;
+    single_open(&s);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_int_eq(single_add(&s, i), 0);
+    braid_subflow_set_path(s.flow[1].subflow, 1);
+    look(0, 10000, 0, 0);
+    look(1, 50000, 0, 0);
+    single_write(&s, 2000);
+    single_send(&s);
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 0), "DATA 0+2000"));
+    single_said(&s, 1);
+    single_sleep(&s, 50000);
+    look(0, 10000, 2000, 0);
+    ck_assert_int_eq(feed_hello(&s, 1, BRAID_OK, 0, 524288, SINGLE_INSTANCE), 0);
+    while (strstr(said, "AGAIN 0+2000") == NULL) {
+        ck_assert_uint_lt(s.now, SINGLE_START + 400000);
+        s.now = braid_session_deadline(s.session);
+        single_sleep(&s, 0);
+        single_send(&s);
+        said = single_said(&s, 1);
+    }
+    /* What follows goes where somebody answers. */
+    single_write(&s, 100);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "");
+    ck_assert_str_eq(single_said(&s, 1), "DATA 2000+100");
+    single_free(&s);
+}
+END_TEST
+
+/* Without samples, nothing says that bytes are still in the socket that were acknowledged. */
+START_TEST(test_blind_is_not_late)
+{
+    struct braid_session_stats stats;
+    uint64_t sent[2] = {0, 0};
+
+    single_local(&s, 2);
+    for (unsigned i = 0; i < 100; i++) {
+        single_write(&s, 200000);
+        for (unsigned f = 0; f < 2; f++)
+            braid_subflow_set_room(s.flow[f].subflow, 50000);
+        single_send(&s);
+        single_said(&s, 0);
+        single_said(&s, 1);
+        single_sleep(&s, 5000);
+        for (unsigned f = 0; f < 2; f++)
+            sent[f] = s.flow[f].subflow->sent;
+        ck_assert_int_eq(feed_ack(&s, 0, s.session->next, s.session->next + 524288, 2,
+                                  (uint64_t[]){0, sent[0], 1, sent[1]}),
+                         0);
+    }
+    ck_assert_uint_gt(sent[0], 0);
+    ck_assert_uint_gt(sent[1], 0);
+    single_write(&s, 4000);
+    braid_subflow_set_room(s.flow[0].subflow, 50000);
+    braid_subflow_set_room(s.flow[1].subflow, 0);
+    single_send(&s);
+    braid_session_get_stats(s.session, &stats);
+    sent[0] = stats.bytes_resent;
+    all_room();
+    single_send(&s);
+    braid_session_get_stats(s.session, &stats);
+    ck_assert_uint_eq(stats.bytes_resent, sent[0]);
+    single_free(&s);
+}
+END_TEST
+
 int main(void)
 {
     const struct suite_test tests[] = {
-        {test_probe, 0},    {test_first_burst, 0},   {test_late, 0},
-        {test_not_late, 0}, {test_peer_gives_up, 0}, {test_tells_what_it_gives_up, 0},
+        {test_probe, 0},           {test_first_burst, 0},        {test_late, 0},
+        {test_not_late, 0},        {test_peer_gives_up, 0},      {test_tells_what_it_gives_up, 0},
+        {test_primary_returns, 0}, {test_no_answer_to_hello, 0}, {test_blind_is_not_late, 0},
     };
 
     return SUITE_RUN("session_late", tests);
