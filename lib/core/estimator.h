@@ -55,7 +55,10 @@ void braid_estimator_written(struct braid_estimator *e, uint64_t n, uint64_t now
 /* Notes that something is known to have arrived, by other means than a sample. */
 void braid_estimator_arrived(struct braid_estimator *e, uint64_t now);
 
-/* Notes that the first n bytes, written at once, were confirmed so long after, microseconds. */
+/*
+ * Notes that the first n bytes, written at once, were confirmed so long after, microseconds. A few
+ * bytes tell nothing: any chance delay would make a slow path of it.
+ */
 void braid_estimator_burst(struct braid_estimator *e, uint64_t n, uint64_t elapsed);
 
 /* The best guess of the rate, bytes a second, never 0. */

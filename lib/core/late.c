@@ -50,7 +50,8 @@ static uint64_t arrives_at(const struct braid_subflow *subflow, const struct bra
     const struct braid_estimator *e = &subflow->estimator;
     uint64_t behind = subflow->inflight.bytes - subflow->rescued;
     uint64_t upto = behind > LATE_BYTES ? behind - LATE_BYTES : 0;
-    uint64_t before = e->outq > upto ? e->outq - upto : 0;
+    uint64_t queued = braid_subflow_queued(subflow);
+    uint64_t before = queued > upto ? queued - upto : 0;
     uint64_t acked = now + before * 1000000 / braid_estimator_rate(e);
     uint64_t at = acked > e->min_rtt / 2 ? acked - e->min_rtt / 2 : 0;
     uint64_t soonest = flight->since + e->min_rtt / 2;
@@ -107,6 +108,8 @@ static uint64_t stops_at(const struct braid_session *session, const struct braid
 {
     uint64_t room = session->limit > session->next ? session->limit - session->next : 0;
 
+    if (room > session->config.window) /* it may be told any number */
+        room = session->config.window;
     return now + room * 1000000 / braid_estimator_rate(&fast->estimator);
 }
 

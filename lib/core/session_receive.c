@@ -50,7 +50,7 @@ static int confirm(struct braid_subflow *subflow, uint64_t count, const struct b
     if (count <= subflow->confirmed)
         return 0; /* an older ACK that came on a slower way */
     newly = count - subflow->confirmed;
-    if (!subflow->proven)
+    if (subflow->confirmed == 0)
         braid_estimator_burst(&subflow->estimator, count, now - subflow->first_at);
     subflow->confirmed = count;
     subflow->rescued -= newly < subflow->rescued ? newly : subflow->rescued;

@@ -109,7 +109,7 @@ static struct braid_subflow *data_sender(const struct braid_session *session)
 static struct braid_subflow *late_sender(struct braid_session *session, uint64_t now)
 {
     struct braid_subflow *fast;
-    bool paced = braid_session_has_new(session);
+    bool paced = session->next < session->sendbuf.end && session->next < session->limit;
     uint64_t at = now + (paced ? PACE_TIME : LATE_TIME);
 
     if (session->state != BRAID_SESSION_OPEN || session->sendbuf.una == session->next ||

@@ -124,6 +124,29 @@ START_TEST(test_cap)
 END_TEST
 
 /* Silence counts from the last delivery while something is on its way, not while nothing is. */
+/* A path that hardly carries anything gets something to carry, or it would never be seen again. */
+START_TEST(test_cap_of_nearly_nothing)
+{
+    struct braid_estimator e = {.rate = 20, .plateau = 3, .min_rtt = 10000};
+
+    ck_assert_uint_gt(braid_estimator_cap(&e), 0);
+}
+END_TEST
+
+/* Twenty bytes that met a delay of 10 ms do not make a path of 2 KB/s. */
+START_TEST(test_small_burst)
+{
+    struct braid_estimator e = {0};
+
+    reset_sample();
+    braid_estimator_sample(&e, &sample, 1000);
+    braid_estimator_burst(&e, 20, 28000);
+    ck_assert_uint_eq(braid_estimator_rate(&e), 500000);
+    braid_estimator_burst(&e, 5000, 68000);
+    ck_assert_uint_eq(braid_estimator_rate(&e), 100000);
+}
+END_TEST
+
 START_TEST(test_silence)
 {
     struct braid_estimator e = {0};
@@ -193,6 +216,8 @@ int main(void)
         {test_idle_does_not_count, 0},
         {test_after_a_long_silence, 0},
         {test_tells_what_moved, 0},
+        {test_cap_of_nearly_nothing, 0},
+        {test_small_burst, 0},
         {test_cap, 0},
         {test_silence, 0},
         {test_patience, 0},
