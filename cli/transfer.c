@@ -74,6 +74,8 @@ void transfer_succeed(struct transfer *transfer)
 }
 
 static void decide_failure(struct transfer *transfer, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void decide_failure(struct transfer *transfer, const char *format, va_list args)
 {
     vsnprintf(transfer->result.why, sizeof(transfer->result.why), format, args);
     transfer->result.bytes = transfer->sum.length;

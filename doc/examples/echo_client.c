@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sends standard input to an echo server, several subflows carrying it, and prints what comes back.
- *
  *   cc echo_client.c $(pkg-config --cflags --libs libbraid) -o echo_client
  *   ./echo_client 127.0.0.1:7000 <file
  */
@@ -66,6 +65,8 @@ int main(int argc, char **argv)
     }
     if (context != NULL)
         stream = braid_stream_connect_addresses(context, NULL, addresses, n);
+    while (n > 0)
+        braid_address_free(addresses[--n]);
     if (stream == NULL)
         return EXIT_FAILURE;
     braid_stream_setcb(stream, on_readable, on_writable, on_event, base);

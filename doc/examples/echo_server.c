@@ -64,6 +64,8 @@ int main(int argc, char **argv)
     }
     if (context != NULL)
         listener = braid_listener_new_bind(context, NULL, addresses, n, on_stream, NULL);
+    while (n > 0)
+        braid_address_free(addresses[--n]);
     if (listener == NULL) {
         perror("echo_server");
         return EXIT_FAILURE;
