@@ -59,7 +59,7 @@ int braid_greeting_feed(struct braid_greeting *greeting, const uint8_t *bytes, s
     error = braid_wire_read_preamble(greeting->bytes, &preamble);
     if (error != 0)
         return error;
-    if (preamble.security != BRAID_SECURITY_NONE)
+    if (preamble.security != greeting->security)
         return -BRAID_ERR_SECURITY;
     *id = preamble.session;
     if (!gather_head(greeting, bytes, len, used))

@@ -39,7 +39,8 @@ struct braid_hello {
 /* What has been read of a greeting; zeroed at the start. */
 struct braid_greeting {
     uint16_t fill;
-    uint16_t skip; /* bytes left of a frame to be ignored */
+    uint16_t skip;    /* bytes left of a frame to be ignored */
+    uint8_t security; /* enum braid_preamble_security that the preamble has to ask for; 0: none */
     uint8_t bytes[BRAID_GREETING_MAX];
 };
 
@@ -49,7 +50,8 @@ enum braid_greeting_result {
 };
 
 /*
- * Reads a greeting from bytes as they arrive.
+ * Reads a greeting from bytes as they arrive. Where TLS is asked for it begins behind the preamble:
+ * what follows is to be given here deciphered.
  *
  * id: set as soon as the preamble is whole (0 before). hello: set when the result is DONE.
  * Returns an enum braid_greeting_result, or a negative enum braid_error: BRAID_ERR_PROTOCOL,

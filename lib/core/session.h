@@ -54,6 +54,7 @@ struct braid_session_config {
     unsigned max_subflows; /* REMOTE: how many to accept */
     uint64_t grace;        /* microseconds without a subflow before the session ends */
     size_t window;         /* the most that one direction may hold, bytes */
+    bool tls;              /* subflows carry TLS from the preamble on, which the driver sends */
 };
 
 enum braid_action_type {

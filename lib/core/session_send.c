@@ -13,7 +13,8 @@
 #define FRAME_MIN 4096u
 #define PROBE 8192u /* bytes, copies, on a subflow that has yet to show that it delivers */
 #define FRAME_MAX 65000u
-#define FRAME_TIME 5u /* milliseconds that one frame may occupy a path */
+#define FRAME_TLS (16384u - BRAID_DATA_HEAD) /* with its header, what one record of TLS holds */
+#define FRAME_TIME 5u                        /* milliseconds that one frame may occupy a path */
 #define BURST_MIN FRAME_MIN
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
@@ -359,7 +360,7 @@ static void plan_hello(struct builder *b)
     if (local && session->config.mode == BRAID_MODE_REDUNDANT)
         hello.flags |= BRAID_HELLO_REDUNDANT;
     memcpy(hello.token, session->config.token, sizeof hello.token);
-    if (local) {
+    if (local && !session->config.tls) {
         struct braid_preamble preamble = {
             .session = session->config.id,
             .version = BRAID_VERSION,
@@ -368,9 +369,9 @@ static void plan_hello(struct builder *b)
         };
 
         braid_wire_write_preamble(&w, &preamble);
-    } else {
-        memset(hello.token, 0, sizeof hello.token); /* the peer knows it; nobody else needs to */
     }
+    if (!local)
+        memset(hello.token, 0, sizeof hello.token); /* the peer knows it; nobody else needs to */
     braid_wire_write_hello(&w, &hello, grease);
     plan_control(b, &w, BRAID_FRAME_HELLO);
 }
@@ -450,7 +451,8 @@ static uint64_t carries(const struct braid_subflow *subflow, uint64_t millisecon
 
 uint64_t braid_subflow_frame(const struct braid_subflow *subflow)
 {
-    return carries(subflow, FRAME_TIME, FRAME_MIN, FRAME_MAX);
+    return carries(subflow, FRAME_TIME, FRAME_MIN,
+                   subflow->session->config.tls ? FRAME_TLS : FRAME_MAX);
 }
 
 /* Plans one DATA frame of at most len bytes; returns its payload's length, 0: no room. */

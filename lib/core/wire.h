@@ -42,7 +42,7 @@ enum braid_frame_type {
 
 #define BRAID_DATA_AGAIN 0x01u /* flag of DATA: had been sent before */
 
-enum braid_security {
+enum braid_preamble_security {
     BRAID_SECURITY_NONE = 0,
     BRAID_SECURITY_TLS = 1,
 };

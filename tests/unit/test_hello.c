@@ -111,6 +111,24 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Where TLS begins behind the preamble it has to say so, and nothing else. */
+START_TEST(test_security)
+{
+    struct braid_greeting greeting;
+    struct braid_hello in;
+    size_t used;
+    uint64_t id;
+
+    for (unsigned security = 0; security < 256; security++) {
+        int expected = security == BRAID_SECURITY_TLS ? BRAID_GREETING_DONE : -BRAID_ERR_SECURITY;
+
+        make(1, (uint8_t)security, &hello);
+        greeting = (struct braid_greeting){.security = BRAID_SECURITY_TLS};
+        ck_assert_int_eq(braid_greeting_feed(&greeting, bytes, len, &used, &id, &in), expected);
+    }
+}
+END_TEST
+
 /* Another frame, or one that is too long, is refused by its header: nobody waits for the rest. */
 START_TEST(test_refused_by_its_header)
 {
@@ -173,8 +191,13 @@ END_TEST
 int main(void)
 {
     const struct suite_test tests[] = {
-        {test_cut_in_three, 0},          {test_truncated, 0}, {test_refused, 0},
-        {test_refused_by_its_header, 0}, {test_longest, 0},   {test_refusal_can_be_read, 0},
+        {test_cut_in_three, 0},
+        {test_truncated, 0},
+        {test_refused, 0},
+        {test_security, 0},
+        {test_refused_by_its_header, 0},
+        {test_longest, 0},
+        {test_refusal_can_be_read, 0},
     };
 
     return SUITE_RUN("hello", tests);

@@ -47,6 +47,33 @@ START_TEST(test_first_bytes)
 }
 END_TEST
 
+/* Under TLS the preamble is the driver's, and a frame is no longer than a record can be. */
+START_TEST(test_first_bytes_of_tls)
+{
+    size_t at = 0, data = 0;
+
+    single_init(&s, BRAID_LOCAL);
+    s.config.tls = true;
+    single_open(&s);
+    ck_assert_uint_eq(single_write(&s, 60000), 60000);
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    s.flow[0].greeted = true;
+    single_send(&s);
+    ck_assert_uint_eq(s.flow[0].out[0], BRAID_FRAME_HELLO);
+    while (at < s.flow[0].out_len) {
+        const uint8_t *frame = s.flow[0].out + at;
+        size_t size = BRAID_FRAME_HEAD + ((size_t)frame[2] << 8 | frame[3]);
+
+        ck_assert_uint_le(size, 16384);
+        data += frame[0] == BRAID_FRAME_DATA ? size - 12 : 0;
+        at += size;
+    }
+    ck_assert_uint_eq(at, s.flow[0].out_len);
+    ck_assert_uint_eq(data, 60000);
+    single_free(&s);
+}
+END_TEST
+
 START_TEST(test_local_established)
 {
     single_init(&s, BRAID_LOCAL);
@@ -456,6 +483,7 @@ int main(void)
 {
     const struct suite_test tests[] = {
         {test_first_bytes, 0},
+        {test_first_bytes_of_tls, 0},
         {test_local_established, 0},
         {test_remote_established, 0},
         {test_reply_without_token, 0},
