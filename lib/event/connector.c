@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "context.h"
 #include "dial.h"
+#include "handshake.h"
 #include "path.h"
 #include "path_use.h"
 #include "random.h"
@@ -22,12 +22,15 @@
 #define CUT_TIME (500 * BRAID_MILLISECOND)
 #define STUCK_MIN (100 * BRAID_MILLISECOND)
 #define SYN_AGAIN (1 * BRAID_SECOND) /* after so long the kernel sends its first SYN again */
+#define HANDSHAKE_MIN (1 * BRAID_SECOND)
+#define HANDSHAKE_MAX (3 * BRAID_SECOND) /* so that there is time for another way */
 #define MEASURE_TIME (250 * BRAID_MILLISECOND)
 
 struct braid_slot {
     struct braid_session_path *session_path;
     struct braid_dial *dial;
-    unsigned remote; /* which of the path's is dialled */
+    struct braid_handshake *handshake; /* with TLS, once the dial has connected */
+    unsigned remote;                   /* which of the path's is dialled */
     struct braid_subflow_io *subflow;
     union braid_endpoint reached; /* by the latest dial */
     uint64_t since;               /* of the dial or the subflow */
@@ -133,12 +136,20 @@ static void let_go(struct braid_slot *slot, bool failed, uint64_t now)
     slot->unwell = false;
 }
 
+/* Whether it is on its way to a subflow. */
+static bool is_dialling(const struct braid_slot *slot)
+{
+    return slot->dial != NULL || slot->handshake != NULL;
+}
+
 static void give_up(struct braid_slot *slot, uint64_t now)
 {
-    if (slot->dial == NULL)
+    if (!is_dialling(slot))
         return;
     braid_dial_cancel(slot->dial);
     slot->dial = NULL;
+    braid_handshake_cancel(slot->handshake);
+    slot->handshake = NULL;
     braid_path_state_release(state_of(slot->session_path), now);
 }
 
@@ -240,7 +251,8 @@ void braid_connector_measured(struct braid_slot *slot, uint64_t now)
 
 /* ---- dialling ---- */
 
-static void on_failure(struct braid_slot *slot, int error, int number, uint64_t now)
+/* why: in words, for the log */
+static void on_failure(struct braid_slot *slot, int error, const char *why, uint64_t now)
 {
     struct braid_session_path *session_path = slot->session_path;
     struct braid_session_io *io = session_path->connector->io;
@@ -257,8 +269,7 @@ static void on_failure(struct braid_slot *slot, int error, int number, uint64_t 
         braid_log(io->context, BRAID_LOG_NOTICE, BRAID_LOG_DIAL,
                   "session %016llx: path %s: cannot connect to %s: %s",
                   (unsigned long long)braid_session_id(io->session), path->name,
-                  braid_address_text(path->remotes[slot->remote]),
-                  number != 0 ? strerrordesc_np(number) : braid_strerror(error));
+                  braid_address_text(path->remotes[slot->remote]), why);
     if (is_down(session_path)) {
         session_path->due = now; /* when that is, the path knows */
         return;
@@ -298,16 +309,17 @@ static void drop_outdated(struct braid_session_path *session_path)
     }
 }
 
-static void on_connected(struct braid_slot *slot, int fd, uint64_t now)
+/* The transport can carry frames. */
+static void on_ready(struct braid_slot *slot, const struct braid_transport *transport, uint64_t now)
 {
     struct braid_session_path *session_path = slot->session_path;
     struct braid_session_io *io = session_path->connector->io;
-    struct braid_transport transport;
 
-    braid_transport_plain(&transport, fd, slot->reached.family != AF_UNIX);
-    slot->subflow = braid_subflow_io_add(io, session_path->index, &transport, now);
+    slot->subflow = braid_subflow_io_add(io, session_path->index, transport, now);
     if (slot->subflow == NULL) {
-        close(fd); /* not wanted any more, or no memory */
+        struct braid_transport unwanted = *transport;
+
+        unwanted.ops->close(&unwanted); /* not wanted any more, or no memory */
         back_off(session_path, now);
         return;
     }
@@ -315,8 +327,53 @@ static void on_connected(struct braid_slot *slot, int fd, uint64_t now)
     slot->subflow->peer = slot->reached;
     if (session_path->use->path->backup)
         braid_subflow_set_backup(slot->subflow->subflow, true);
-    note_connected(slot, fd, now);
+    note_connected(slot, transport->fd, now);
     drop_outdated(session_path);
+}
+
+static void on_handshake(const struct braid_transport *transport, const char *why, void *arg)
+{
+    struct braid_slot *slot = arg;
+    struct braid_connector *connector = slot->session_path->connector;
+    struct braid_session_io *io = connector->io;
+    uint64_t now = braid_clock();
+
+    slot->handshake = NULL;
+    braid_session_io_enter(io);
+    if (transport == NULL)
+        on_failure(slot, BRAID_ERR_SECURITY, why, now);
+    else
+        on_ready(slot, transport, now);
+    braid_connector_update(connector, now);
+    braid_session_io_leave(io, now);
+}
+
+/* As long as two dials may take, within bounds: the other end has to think about it too. */
+static uint64_t handshake_time(const struct braid_session_path *session_path)
+{
+    uint64_t time = 2 * braid_path_state_patience(state_of(session_path),
+                                                  session_path->use->path->remote_count);
+
+    if (time < HANDSHAKE_MIN)
+        return HANDSHAKE_MIN;
+    return time < HANDSHAKE_MAX ? time : HANDSHAKE_MAX;
+}
+
+static void on_connected(struct braid_slot *slot, int fd, uint64_t now)
+{
+    struct braid_session_io *io = slot->session_path->connector->io;
+    struct braid_transport transport;
+
+    braid_transport_plain(&transport, fd, slot->reached.family != AF_UNIX);
+    if (io->credentials == NULL) {
+        on_ready(slot, &transport, now);
+        return;
+    }
+    slot->handshake =
+        braid_handshake_new(io->context, &transport, io->credentials, braid_session_id(io->session),
+                            handshake_time(slot->session_path), on_handshake, slot);
+    if (slot->handshake == NULL)
+        on_failure(slot, BRAID_ERR_MEMORY, braid_strerror(BRAID_ERR_MEMORY), now);
 }
 
 static void on_dialled(int fd, int error, void *arg)
@@ -330,7 +387,7 @@ static void on_dialled(int fd, int error, void *arg)
     slot->dial = NULL;
     braid_session_io_enter(io);
     if (error != BRAID_OK)
-        on_failure(slot, error, number, now);
+        on_failure(slot, error, number != 0 ? strerrordesc_np(number) : braid_strerror(error), now);
     else
         on_connected(slot, fd, now);
     braid_connector_update(connector, now);
@@ -351,7 +408,7 @@ static void dial(struct braid_slot *slot, uint64_t now)
                                     (unsigned)(patience / BRAID_MILLISECOND), &slot->reached,
                                     on_dialled, slot);
     if (slot->dial == NULL)
-        on_failure(slot, BRAID_ERR_MEMORY, 0, now);
+        on_failure(slot, BRAID_ERR_MEMORY, braid_strerror(BRAID_ERR_MEMORY), now);
 }
 
 /* ---- what is wanted ---- */
@@ -380,7 +437,7 @@ static unsigned count_dials(const struct braid_session_path *session_path)
     unsigned n = 0;
 
     for (unsigned i = 0; i < session_path->count; i++)
-        n += session_path->slots[i].dial != NULL ? 1 : 0;
+        n += is_dialling(&session_path->slots[i]) ? 1 : 0;
     return n;
 }
 
@@ -446,7 +503,7 @@ static void settle(struct braid_session_path *session_path, unsigned n, uint64_t
     unsigned dials = count_dials(session_path);
 
     for (unsigned i = session_path->count; i-- > 0 && dials > 0 && live + dials > n;) {
-        if (session_path->slots[i].dial != NULL) {
+        if (is_dialling(&session_path->slots[i])) {
             give_up(&session_path->slots[i], now);
             dials--;
         }
@@ -458,7 +515,7 @@ static void settle(struct braid_session_path *session_path, unsigned n, uint64_t
     for (unsigned i = 0; i < session_path->count && live + dials < n; i++) {
         struct braid_slot *slot = &session_path->slots[i];
 
-        if (slot->subflow != NULL || slot->dial != NULL)
+        if (slot->subflow != NULL || is_dialling(slot))
             continue;
         dial(slot, now);
         dials++;
@@ -535,7 +592,7 @@ bool braid_session_path_hurry(struct braid_session_path *session_path, uint64_t 
     for (unsigned i = 0; i < session_path->count; i++) {
         struct braid_slot *slot = &session_path->slots[i];
 
-        if (slot->dial != NULL && now - slot->since >= stuck)
+        if (is_dialling(slot) && now - slot->since >= stuck)
             give_up(slot, now);
         if (slot->subflow != NULL && (slot->unwell || slot->doubtful))
             set_aside(slot, now);

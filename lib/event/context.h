@@ -23,6 +23,7 @@
 #include "receive.h"
 #include "relief.h"
 #include "resolve.h"
+#include "transport_tls.h"
 
 struct braid_dial;
 struct braid_listener;
@@ -32,6 +33,7 @@ struct braid_context {
     struct event_base *base;
     struct braid_pool *pool;
     struct braid_receive receive;
+    struct braid_tls_scratch scratch; /* not touched without TLS */
     struct braid_group *group;
     bool owns_group;
     LIST_ENTRY(braid_context) group_link;

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -91,12 +92,13 @@ static void grow(struct braid_group *group)
     free(old);
 }
 
-static struct braid_claim *find(const struct braid_group *group, uint64_t id)
+static struct braid_claim *find(const struct braid_group *group, uint64_t id,
+                                const struct braid_identity *peer)
 {
     struct braid_claim *claim;
 
     LIST_FOREACH(claim, bucket_of(group, id), bucket)
-        if (claim->id == id)
+        if (claim->id == id && braid_identity_is(peer, claim->peer))
             return claim;
     return NULL;
 }
@@ -156,7 +158,8 @@ static struct braid_context *choose_owner(struct braid_context *context, uint64_
     return best;
 }
 
-static struct braid_claim *claim_new(struct braid_context *context, uint64_t id, uint64_t listener)
+static struct braid_claim *claim_new(struct braid_context *context, uint64_t id,
+                                     const struct braid_identity *peer, uint64_t listener)
 {
     struct braid_group *group = context->group;
     struct braid_claim *claim = calloc(1, sizeof *claim);
@@ -164,6 +167,7 @@ static struct braid_claim *claim_new(struct braid_context *context, uint64_t id,
     if (claim == NULL)
         return NULL;
     claim->id = id;
+    memcpy(claim->peer, peer->id, sizeof claim->peer);
     claim->listed = true;
     claim->owner = choose_owner(context, listener);
     if (group->claims >= group->bucket_count)
@@ -173,7 +177,8 @@ static struct braid_claim *claim_new(struct braid_context *context, uint64_t id,
     return claim;
 }
 
-struct braid_claim *braid_group_claim(struct braid_context *context, uint64_t id, uint64_t listener,
+struct braid_claim *braid_group_claim(struct braid_context *context, uint64_t id,
+                                      const struct braid_identity *peer, uint64_t listener,
                                       uint64_t now, enum braid_claim_place *place)
 {
     struct braid_group *group = context->group;
@@ -181,9 +186,9 @@ struct braid_claim *braid_group_claim(struct braid_context *context, uint64_t id
 
     braid_group_lock(group);
     forget_old(group, now);
-    claim = find(group, id);
+    claim = find(group, id, peer);
     if (claim == NULL)
-        claim = claim_new(context, id, listener);
+        claim = claim_new(context, id, peer, listener);
     if (claim != NULL) {
         claim->refs++;
         if (claim->owner == NULL && !claim->ended)

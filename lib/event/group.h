@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A group: which context of which thread has the session of an id, and how sessions ended.
+ * A group: which context of which thread has the session of an id, and how sessions ended. Sessions
+ * of another peer are others, whatever their id: nobody can tell that they are there.
  *
  * The lock is taken when a subflow is set up and when a session ends, never for data. A claim keeps
  * an id for one context while a greeting is being read there or a session lives; after that it
@@ -16,6 +17,8 @@
 
 #include <braid/context.h>
 
+#include "key.h"
+
 struct braid_budget;
 struct braid_guard;
 struct braid_session_io;
@@ -23,6 +26,7 @@ struct braid_handoff;
 
 struct braid_claim {
     uint64_t id;
+    uint8_t peer[BRAID_ID_SIZE];      /* identity of whoever has the session */
     struct braid_context *owner;      /* under the lock; NULL: its context is gone */
     struct braid_session_io *session; /* the owner's thread alone may look */
     unsigned refs;                    /* under the lock; greetings and the session */
@@ -41,12 +45,13 @@ enum braid_claim_place {
 };
 
 /*
- * Takes a reference on the claim of an id, which is made when there is none: for this context, or
- * for a less busy one that listens on the same socket.
+ * Takes a reference on a peer's claim of an id, which is made when there is none: for this context,
+ * or for a less busy one that listens on the same socket.
  *
  * listener: names the listening socket in all contexts. Returns NULL when out of memory.
  */
-struct braid_claim *braid_group_claim(struct braid_context *context, uint64_t id, uint64_t listener,
+struct braid_claim *braid_group_claim(struct braid_context *context, uint64_t id,
+                                      const struct braid_identity *peer, uint64_t listener,
                                       uint64_t now, enum braid_claim_place *place);
 
 /* Gives a reference back. The last one of a claim that never had a session forgets the id. */

@@ -2,6 +2,7 @@
 #include "linger.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "clock.h"
 #include "context.h"
@@ -16,6 +17,7 @@ struct braid_linger {
     struct event event;
     uint64_t ends;
     struct braid_guard_pass pass;
+    bool drained; /* nothing more arrives */
 };
 
 static void linger_free(struct braid_linger *linger)
@@ -41,13 +43,37 @@ static bool drain(struct braid_transport *transport)
     return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
-static void on_read(evutil_socket_t fd, short what, void *arg)
+static void on_event(evutil_socket_t fd, short what, void *arg);
+
+/* Waits for what may still come, and for room for what still has to go. */
+static bool watch(struct braid_linger *linger)
+{
+    int what =
+        EV_PERSIST | (linger->drained ? 0 : EV_READ) | (linger->transport.backlog ? EV_WRITE : 0);
+
+    event_del(&linger->event);
+    event_assign(&linger->event, linger->lingers->context->base, linger->transport.fd, (short)what,
+                 on_event, linger);
+    return event_add(&linger->event, NULL) == 0;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct braid_linger *linger = arg;
+    struct braid_transport *transport = &linger->transport;
+    bool was_backlog = transport->backlog;
 
     (void)fd;
     (void)what;
-    if (drain(&linger->transport))
+    if (was_backlog && transport->ops->flush(transport) != 0 && errno != EAGAIN) {
+        linger_free(linger);
+        return;
+    }
+    if (!linger->drained && drain(transport))
+        linger->drained = true;
+    if (linger->drained && !transport->backlog)
+        linger_free(linger);
+    else if ((linger->drained || was_backlog != transport->backlog) && !watch(linger))
         linger_free(linger);
 }
 
@@ -88,9 +114,11 @@ static void start(struct braid_lingers *lingers, struct braid_transport *transpo
     struct braid_context *context = lingers->context;
     struct braid_guard *guard = braid_group_guard(context->group);
     struct braid_linger *linger;
+    bool drained;
 
     transport->ops->shutdown(transport);
-    if (drain(transport)) {
+    drained = drain(transport);
+    if (drained && !transport->backlog) {
         transport->ops->close(transport);
         braid_guard_leave(guard, pass);
         return;
@@ -105,10 +133,10 @@ static void start(struct braid_lingers *lingers, struct braid_transport *transpo
     linger->transport = *transport;
     linger->pass = *pass;
     linger->ends = braid_clock() + LINGER_TIME;
+    linger->drained = drained;
     TAILQ_INSERT_TAIL(&lingers->list, linger, link);
-    event_assign(&linger->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
-                 linger);
-    if (event_add(&linger->event, NULL) != 0) {
+    evtimer_assign(&linger->event, context->base, on_event, linger);
+    if (!watch(linger)) {
         linger_free(linger);
         return;
     }

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "context.h"
+#include "session_io.h"
 #include "sockopt.h"
 
 #define ACCEPTS_AT_ONCE 4
@@ -125,6 +126,7 @@ struct braid_listener *braid_listener_new(struct braid_context *context,
 failed:
     if (listener->fd >= 0)
         close(listener->fd);
+    braid_options_clear(&listener->options);
     braid_pool_release(context->pool, listener, sizeof *listener);
     return NULL;
 }
@@ -201,6 +203,7 @@ static void free_one(struct braid_listener *listener)
     event_del(&listener->event);
     event_del(&listener->pause);
     close(listener->fd);
+    braid_options_clear(&listener->options);
     braid_pool_release(context->pool, listener, sizeof *listener);
 }
 
@@ -218,4 +221,39 @@ void braid_listener_disable(struct braid_listener *listener)
 {
     for (; listener != NULL; listener = listener->next)
         listener->disabled = true;
+}
+
+/* A session that came in through the listener, and whose peer is not accepted any more. */
+static struct braid_session_io *find_withdrawn(const struct braid_listener *listener,
+                                               const struct braid_credentials *credentials)
+{
+    struct braid_session_io *io;
+
+    LIST_FOREACH(io, &listener->context->sessions, link)
+        if (io->listener == listener->number && !io->closed && !io->withdrawn &&
+            !braid_credentials_admit(credentials, &io->identity))
+            return io;
+    return NULL;
+}
+
+void braid_listener_recheck(struct braid_listener *listener)
+{
+    struct braid_context *context = listener->context;
+    struct braid_credentials *credentials;
+    struct braid_session_io *io;
+
+    if (listener->options.security == NULL)
+        return;
+    braid_pendings_drop(&context->pendings, listener->number);
+    credentials = braid_security_credentials(listener->options.security);
+    while ((io = find_withdrawn(listener, credentials)) != NULL) {
+        uint64_t now = braid_clock();
+
+        io->withdrawn = true;
+        io->error = BRAID_ERR_SECURITY;
+        braid_session_io_enter(io);
+        braid_session_reset(io->session, BRAID_ERR_SECURITY, now);
+        braid_session_io_leave(io, now);
+    }
+    braid_credentials_unref(credentials);
 }

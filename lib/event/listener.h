@@ -15,6 +15,7 @@
 #include <braid/listener.h>
 
 #include "options.h"
+#include "security.h"
 
 struct braid_listener {
     LIST_ENTRY(braid_listener) link;

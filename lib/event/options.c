@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "security.h"
+
 #define SUBFLOWS_MAX 16u
 #define MAX_SUBFLOWS_MAX 64u
 #define GRACE_MAX 3600000u
@@ -27,12 +29,30 @@ struct braid_options *braid_options_new(void)
 
 void braid_options_free(struct braid_options *options)
 {
+    if (options == NULL)
+        return;
+    braid_options_clear(options);
     free(options);
 }
 
 void braid_options_copy(struct braid_options *to, const struct braid_options *options)
 {
     *to = options != NULL ? *options : defaults;
+    (void)braid_security_ref(to->security);
+}
+
+void braid_options_clear(struct braid_options *options)
+{
+    braid_security_free(options->security);
+    options->security = NULL;
+}
+
+void braid_options_set_security(struct braid_options *options, struct braid_security *security)
+{
+    struct braid_security *before = options->security;
+
+    options->security = braid_security_ref(security);
+    braid_security_free(before);
 }
 
 int braid_options_set_subflows(struct braid_options *options, unsigned n)

@@ -13,9 +13,11 @@ struct braid_options {
     unsigned max_subflows;
     unsigned grace; /* milliseconds */
     size_t window;
+    struct braid_security *security; /* with a reference; NULL: none */
 };
 
-/* Copies options, or the defaults where it is NULL. */
+/* Copies options, or the defaults where it is NULL; and lets go of what a copy refers to. */
 void braid_options_copy(struct braid_options *to, const struct braid_options *options);
+void braid_options_clear(struct braid_options *options);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/wire.h"
+
 #include "clock.h"
 #include "context.h"
 #include "listener.h"
@@ -15,6 +17,9 @@
 /* How often room is made for one that comes, while others come in at the same time. */
 #define ROOM_TRIES 4
 
+/* What OpenSSL holds for a connection in the middle of its handshake, about. */
+#define HANDSHAKE_BYTES ((size_t)48 << 10)
+
 struct braid_pending {
     TAILQ_ENTRY(braid_pending) link;
     struct braid_context *context;
@@ -22,9 +27,10 @@ struct braid_pending {
     struct braid_transport transport;
     union braid_endpoint peer;
     struct event event;
+    bool writing; /* the event is for room to write too */
     uint64_t ends;
     struct braid_guard_pass pass;
-    struct braid_claim *claim; /* NULL: the id is not known yet */
+    struct braid_claim *claim; /* NULL: the greeting is not whole yet */
     struct braid_greeting greeting;
 };
 
@@ -79,6 +85,29 @@ static void drop_failed(struct braid_pending *pending, enum braid_log_kind kind,
     drop(pending, kind, why);
 }
 
+/* The one line a minute about each reason. */
+static void tell(struct braid_context *context, enum braid_guard_verdict verdict,
+                 const union braid_endpoint *peer)
+{
+    static const char *const texts[BRAID_GUARD_VERDICTS] = {
+        [BRAID_GUARD_FULL] = "too many connections have not greeted (max-half-open)",
+        [BRAID_GUARD_FULL_SOURCE] =
+            "too many connections from one network have not greeted (max-half-open-per-source)",
+        [BRAID_GUARD_FULL_MEMORY] =
+            "connections that have not greeted hold too much memory (max-half-open-memory)",
+        [BRAID_GUARD_FAILING] = "too many greetings from one source failed (max-join-failures)",
+        [BRAID_GUARD_FULL_PEER] = "a key has as many sessions as it may have "
+                                  "(max-sessions-per-key)",
+    };
+    char buf[128];
+    uint64_t before;
+
+    if (braid_guard_turned_away(guard_of(context), verdict, braid_clock(), &before))
+        braid_log(context, BRAID_LOG_WARNING, BRAID_LOG_LIMIT,
+                  "%s: one is turned away for %s, and %llu were since the last such line",
+                  texts[verdict], peer_text(peer, buf, sizeof buf), (unsigned long long)before);
+}
+
 /* ---- the greeting is whole ---- */
 
 /* Whether who is refused for that has shown no right to be here. */
@@ -116,14 +145,13 @@ static void refuse(struct braid_pending *pending, const struct braid_hello *hell
     braid_linger_refused(context, &transport, &pass);
 }
 
-static void tell(struct braid_context *context, enum braid_guard_verdict verdict,
-                 const union braid_endpoint *peer);
-
-/* A number for who has been proven to be at the other end: without TLS, nobody. */
+/* A number for who has been proven to be at the other end: without TLS 0, nobody. */
 static uint64_t peer_of(const struct braid_pending *pending)
 {
-    (void)pending;
-    return 0;
+    uint64_t number;
+
+    memcpy(&number, braid_transport_identity(&pending->transport)->id, sizeof number);
+    return number;
 }
 
 /* The session that a greeting is for, made where that is asked; NULL with *error set. */
@@ -158,7 +186,8 @@ static struct braid_session_io *session_for(struct braid_pending *pending,
         return NULL;
     }
     *error = BRAID_ERR_MEMORY;
-    io = braid_session_io_accept(pending->context, &listener->options, hello, now);
+    io = braid_session_io_accept(pending->context, &listener->options,
+                                 braid_transport_identity(&pending->transport), hello, now);
     if (io == NULL) {
         braid_guard_end_session(guard_of(pending->context), peer);
         return NULL;
@@ -166,6 +195,7 @@ static struct braid_session_io *session_for(struct braid_pending *pending,
     io->counted = peer;
     pending->claim = NULL; /* it is the session's now */
     io->claim = claim;
+    io->listener = pending->listener;
     claim->session = io;
     return io;
 }
@@ -210,12 +240,27 @@ static void greeted(struct braid_pending *pending, const struct braid_hello *hel
 
 /* ---- reading it ---- */
 
+static void on_event(evutil_socket_t fd, short what, void *arg);
+
+static void watch(struct braid_pending *pending)
+{
+    short what = EV_READ | EV_PERSIST;
+
+    pending->writing = pending->transport.backlog;
+    if (pending->writing)
+        what |= EV_WRITE;
+    event_del(&pending->event);
+    event_assign(&pending->event, pending->context->base, pending->transport.fd, what, on_event,
+                 pending);
+    if (event_add(&pending->event, NULL) != 0)
+        drop(pending, BRAID_LOG_SILENT, "out of memory");
+}
+
 static struct braid_handoff *handoff_new(const struct braid_pending *pending,
                                          const struct braid_hello *hello,
                                          const struct braid_received *rest)
 {
-    size_t len = rest != NULL ? rest->len : 0;
-    struct braid_handoff *handoff = calloc(1, sizeof *handoff + len);
+    struct braid_handoff *handoff = calloc(1, sizeof *handoff + rest->len);
 
     if (handoff == NULL)
         return NULL;
@@ -223,19 +268,14 @@ static struct braid_handoff *handoff_new(const struct braid_pending *pending,
     handoff->transport = pending->transport;
     handoff->peer = pending->peer;
     handoff->listener = pending->listener;
-    handoff->ends = pending->ends;
     handoff->pass = pending->pass;
-    handoff->greeting = pending->greeting;
-    if (hello != NULL) {
-        handoff->hello = *hello;
-        handoff->done = true;
-        handoff->len = len;
-        memcpy(handoff->data, rest->chunk->data + rest->start, len);
-    }
+    handoff->hello = *hello;
+    handoff->len = rest->len;
+    memcpy(handoff->data, rest->chunk->data + rest->start, rest->len);
     return handoff;
 }
 
-/* Hands the subflow to its id's owner; false: it stays here. hello: NULL, it is not whole. */
+/* Hands the subflow to its session's owner; false: it stays here. */
 static bool hand_over(struct braid_pending *pending, const struct braid_hello *hello,
                       const struct braid_received *rest)
 {
@@ -257,19 +297,27 @@ static bool hand_over(struct braid_pending *pending, const struct braid_hello *h
     return true;
 }
 
-/* The id is known: whose is it? True: the subflow was handed over, or is gone. */
-static bool claim(struct braid_pending *pending, uint64_t id, const struct braid_hello *hello,
+/* Whose is the session? True: the subflow was handed over, or is gone. */
+static bool claim(struct braid_pending *pending, const struct braid_hello *hello,
                   const struct braid_received *rest)
 {
     enum braid_claim_place place;
 
-    pending->claim =
-        braid_group_claim(pending->context, id, pending->listener, braid_clock(), &place);
+    pending->claim = braid_group_claim(pending->context, hello->session,
+                                       braid_transport_identity(&pending->transport),
+                                       pending->listener, braid_clock(), &place);
     if (pending->claim == NULL) {
         drop(pending, BRAID_LOG_SILENT, "out of memory");
         return true;
     }
     return place == BRAID_CLAIM_ELSEWHERE && hand_over(pending, hello, rest);
+}
+
+static const char *security_text(const struct braid_pending *pending)
+{
+    return pending->greeting.security == BRAID_SECURITY_TLS
+               ? "it asks for no security, which is refused here: its configuration wants a key"
+               : "it asks for other security than none";
 }
 
 static void feed(struct braid_pending *pending, const struct braid_received *piece)
@@ -283,16 +331,39 @@ static void feed(struct braid_pending *pending, const struct braid_received *pie
     result = braid_greeting_feed(&pending->greeting, piece->chunk->data + piece->start, piece->len,
                                  &used, &id, &hello);
     if (result < 0) {
-        drop_failed(pending, BRAID_LOG_GREETING, braid_strerror(-result));
+        drop_failed(pending, BRAID_LOG_GREETING,
+                    result == -BRAID_ERR_SECURITY ? security_text(pending)
+                                                  : braid_strerror(-result));
         return;
     }
     rest.start += (uint32_t)used;
     rest.len -= (uint32_t)used;
-    if (id != 0 && pending->claim == NULL &&
-        claim(pending, id, result == BRAID_GREETING_DONE ? &hello : NULL, &rest))
-        return;
-    if (result == BRAID_GREETING_DONE)
+    if (result == BRAID_GREETING_DONE && !claim(pending, &hello, &rest))
         greeted(pending, &hello, &rest);
+}
+
+/* Whether TLS has to begin here: the preamble is all that may be read without it. */
+static bool is_behind_preamble(const struct braid_pending *pending)
+{
+    return pending->greeting.security == BRAID_SECURITY_TLS && pending->transport.tls == NULL &&
+           pending->greeting.fill == BRAID_PREAMBLE_SIZE;
+}
+
+static bool begin_tls(struct braid_pending *pending)
+{
+    struct braid_context *context = pending->context;
+    struct braid_listener *listener = braid_listener_find(context, pending->listener);
+    struct braid_credentials *credentials;
+    bool begun;
+
+    if (!braid_guard_grow(guard_of(context), &pending->pass, HANDSHAKE_BYTES)) {
+        tell(context, BRAID_GUARD_FULL_MEMORY, &pending->peer);
+        return false;
+    }
+    credentials = braid_security_credentials(listener->options.security);
+    begun = braid_transport_tls_accept(&pending->transport, &context->scratch, credentials);
+    braid_credentials_unref(credentials);
+    return begun;
 }
 
 /* Reads what is there; the pending may be gone afterwards. */
@@ -308,6 +379,8 @@ static void read_greeting(struct braid_pending *pending)
         drop(pending, BRAID_LOG_SILENT, "out of memory");
         return;
     }
+    if (pending->greeting.security != BRAID_SECURITY_NONE && pending->transport.tls == NULL)
+        v[0].iov_len = BRAID_PREAMBLE_SIZE - pending->greeting.fill;
     n = pending->transport.ops->read(&pending->transport, v, count);
     if (n > 0) {
         braid_receive_done(&context->receive, (size_t)n, pieces);
@@ -315,15 +388,41 @@ static void read_greeting(struct braid_pending *pending)
     } else if (n == 0) {
         drop(pending, BRAID_LOG_GREETING, "it ended before its greeting was whole");
     } else if (errno != EAGAIN) {
-        drop(pending, BRAID_LOG_GREETING, strerrordesc_np(errno));
+        drop(pending, BRAID_LOG_GREETING, braid_transport_why(&pending->transport, errno));
     }
 }
 
-static void on_read(evutil_socket_t fd, short what, void *arg)
+/* An end on the way is what networks do; anything else is not. */
+static void drop_handshake(struct braid_pending *pending, int number)
 {
+    const char *why = braid_transport_why(&pending->transport, number);
+
+    if (number == EPROTO && !pending->transport.tls->eof)
+        drop_failed(pending, BRAID_LOG_HANDSHAKE, why);
+    else
+        drop(pending, BRAID_LOG_HANDSHAKE, why);
+}
+
+/* There is something to read, or room to write again. */
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct braid_pending *pending = arg;
+    struct braid_transport *transport = &pending->transport;
+
     (void)fd;
     (void)what;
-    read_greeting(arg);
+    if (is_behind_preamble(pending) && !begin_tls(pending)) {
+        drop(pending, BRAID_LOG_SILENT, "no memory for a handshake");
+        return;
+    }
+    if (transport->backlog)
+        (void)transport->ops->flush(transport); /* what is wrong shows with the handshake */
+    if (transport->ops->handshake(transport) == 0)
+        read_greeting(pending);
+    else if (errno != EAGAIN)
+        drop_handshake(pending, errno);
+    else if (transport->backlog != pending->writing)
+        watch(pending);
 }
 
 /* ---- the list ---- */
@@ -362,7 +461,7 @@ void braid_pendings_init(struct braid_pendings *pendings, struct braid_context *
     evtimer_assign(&pendings->timer, context->base, on_timer, pendings);
 }
 
-/* Keeps the list ordered by age: one that was handed over is older than it is new here. */
+/* Keeps the list ordered by age: one that was handed over has no time left. */
 static void insert(struct braid_pendings *pendings, struct braid_pending *pending)
 {
     struct braid_pending *before = TAILQ_LAST(&pendings->list, braid_pending_list);
@@ -377,29 +476,6 @@ static void insert(struct braid_pendings *pendings, struct braid_pending *pendin
 }
 
 /* ---- who is let in ---- */
-
-/* The one line a minute about each reason. */
-static void tell(struct braid_context *context, enum braid_guard_verdict verdict,
-                 const union braid_endpoint *peer)
-{
-    static const char *const texts[BRAID_GUARD_VERDICTS] = {
-        [BRAID_GUARD_FULL] = "too many connections have not greeted (max-half-open)",
-        [BRAID_GUARD_FULL_SOURCE] =
-            "too many connections from one network have not greeted (max-half-open-per-source)",
-        [BRAID_GUARD_FULL_MEMORY] =
-            "connections that have not greeted hold too much memory (max-half-open-memory)",
-        [BRAID_GUARD_FAILING] = "too many greetings from one source failed (max-join-failures)",
-        [BRAID_GUARD_FULL_PEER] = "a key has as many sessions as it may have "
-                                  "(max-sessions-per-key)",
-    };
-    char buf[128];
-    uint64_t before;
-
-    if (braid_guard_turned_away(guard_of(context), verdict, braid_clock(), &before))
-        braid_log(context, BRAID_LOG_WARNING, BRAID_LOG_LIMIT,
-                  "%s: one is turned away for %s, and %llu were since the last such line",
-                  texts[verdict], peer_text(peer, buf, sizeof buf), (unsigned long long)before);
-}
 
 /* Closes one to have room for another, of the same network where that has too many. */
 static bool make_room(struct braid_context *context, enum braid_guard_verdict verdict,
@@ -457,7 +533,7 @@ static struct braid_pending *add(struct braid_context *context, uint64_t listene
     pending->ends = ends;
     pending->pass = *pass;
     pass->held = false;
-    event_assign(&pending->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
+    event_assign(&pending->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_event,
                  pending);
     insert(pendings, pending);
     if (!evtimer_pending(&pendings->timer, NULL))
@@ -465,25 +541,23 @@ static struct braid_pending *add(struct braid_context *context, uint64_t listene
     return pending;
 }
 
-static void watch(struct braid_pending *pending)
-{
-    if (event_add(&pending->event, NULL) != 0)
-        drop(pending, BRAID_LOG_SILENT, "out of memory");
-}
-
 void braid_pending_new(struct braid_context *context, uint64_t listener,
                        struct braid_transport *transport, const union braid_endpoint *peer)
 {
+    const struct braid_listener *from = braid_listener_find(context, listener);
     uint64_t hello_time = braid_guard_limits(guard_of(context))->hello_time;
     struct braid_guard_pass pass;
     struct braid_pending *pending = NULL;
 
     if (let_in(context, peer, &pass))
         pending = add(context, listener, transport, peer, braid_clock() + hello_time, &pass);
-    if (pending == NULL)
+    if (pending == NULL) {
         transport->ops->close(transport);
-    else
-        watch(pending);
+        return;
+    }
+    if (from->options.security != NULL)
+        pending->greeting.security = BRAID_SECURITY_TLS;
+    watch(pending);
 }
 
 void braid_handoff_free(struct braid_group *group, struct braid_handoff *handoff)
@@ -517,18 +591,16 @@ static bool restore(struct braid_context *context, const struct braid_handoff *h
 void braid_pending_adopt(struct braid_context *context, struct braid_handoff *handoff)
 {
     struct braid_pending *pending = add(context, handoff->listener, &handoff->transport,
-                                        &handoff->peer, handoff->ends, &handoff->pass);
+                                        &handoff->peer, braid_clock(), &handoff->pass);
     struct braid_received rest;
 
     if (pending == NULL) {
         braid_handoff_free(context->group, handoff);
         return;
     }
+    braid_transport_move(&pending->transport, &context->scratch);
     pending->claim = handoff->claim;
-    pending->greeting = handoff->greeting;
-    if (!handoff->done)
-        watch(pending);
-    else if (restore(context, handoff, &rest))
+    if (restore(context, handoff, &rest))
         greeted(pending, &handoff->hello, &rest);
     else
         drop(pending, BRAID_LOG_SILENT, "out of memory");

@@ -2,10 +2,12 @@
 /*
  * Half-open subflows: accepted, and their greeting not read yet.
  *
- * When the greeting is whole the subflow joins its session, makes one, or is refused. When the id
- * in it belongs to another context's thread, descriptor and bytes are handed over to that one.
- * How many there are, and for how long, the group's guard says; for a new one that is too many the
- * oldest is closed.
+ * First comes the preamble, then the handshake where there is TLS, then HELLO. Up to that nothing
+ * is looked up and nothing is remembered: neither preamble nor handshake do anything when they are
+ * replayed. When the greeting is whole the subflow joins its session, makes one, or is refused.
+ * When that session belongs to another context's thread, transport and bytes are handed over to
+ * that one. How many there are, and for how long, the group's guard says; for a new one that is too
+ * many the oldest is closed.
  */
 #ifndef BRAID_EVENT_PENDING_H
 #define BRAID_EVENT_PENDING_H
@@ -32,19 +34,16 @@ struct braid_pendings {
     struct event timer; /* for the oldest */
 };
 
-/* A half-open subflow on its way to another context. */
+/* A subflow that has greeted, on its way to another context. */
 struct braid_handoff {
     STAILQ_ENTRY(braid_handoff) link;
     struct braid_claim *claim; /* with a reference */
     struct braid_transport transport;
     union braid_endpoint peer;
     uint64_t listener;
-    uint64_t ends;
     struct braid_guard_pass pass;
-    struct braid_greeting greeting;
     struct braid_hello hello;
-    bool done; /* hello is set, and what follows it is in data */
-    size_t len;
+    size_t len; /* of what was read behind it */
     uint8_t data[];
 };
 

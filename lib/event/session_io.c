@@ -8,6 +8,7 @@
 #include "context.h"
 #include "past.h"
 #include "random.h"
+#include "security.h"
 #include "subflow_io.h"
 
 /* Callbacks and sending may go on bringing each other about; then others have their turn. */
@@ -48,13 +49,16 @@ static void configure(struct braid_session_config *config, const struct braid_co
     config->max_subflows = options->max_subflows;
     config->grace = options->grace * BRAID_MILLISECOND;
     config->window = options->window;
+    config->tls = options->security != NULL;
 }
 
 struct braid_session_io *braid_session_io_accept(struct braid_context *context,
                                                  const struct braid_options *options,
+                                                 const struct braid_identity *peer,
                                                  const struct braid_hello *hello, uint64_t now)
 {
     struct braid_session_config config = {.role = BRAID_REMOTE, .id = hello->session};
+    struct braid_session_io *io;
 
     if (!braid_random(&config.seed, sizeof config.seed))
         return NULL;
@@ -62,7 +66,25 @@ struct braid_session_io *braid_session_io_accept(struct braid_context *context,
     if ((hello->flags & BRAID_HELLO_REDUNDANT) != 0)
         config.mode = BRAID_MODE_REDUNDANT;
     configure(&config, context, options);
-    return io_new(context, &config, now);
+    io = io_new(context, &config, now);
+    if (io != NULL)
+        io->identity = *peer;
+    return io;
+}
+
+/* Takes what its subflows are to show; false: there is nothing to be shown. */
+static bool take_credentials(struct braid_session_io *io, struct braid_security *security)
+{
+    const struct braid_identity *peer;
+
+    if (security == NULL)
+        return true;
+    io->credentials = braid_security_credentials(security);
+    peer = braid_credentials_first(io->credentials);
+    if (peer == NULL)
+        return false;
+    io->identity = *peer;
+    return true;
 }
 
 struct braid_session_io *braid_session_io_connect(struct braid_context *context,
@@ -91,7 +113,8 @@ struct braid_session_io *braid_session_io_connect(struct braid_context *context,
     io = io_new(context, &config, now);
     if (io == NULL)
         return NULL;
-    io->connector = braid_connector_new(io, paths, n, options->subflows, now);
+    if (take_credentials(io, options->security))
+        io->connector = braid_connector_new(io, paths, n, options->subflows, now);
     if (io->connector == NULL) {
         braid_session_io_abort(io);
         return NULL;
@@ -111,6 +134,7 @@ static void io_free(struct braid_session_io *io)
     braid_session_free(io->session);
     braid_guard_end_session(braid_group_guard(context->group), io->counted);
     braid_stream_clear(&io->stream);
+    braid_credentials_unref(io->credentials);
     LIST_REMOVE(io, link);
     braid_pool_release(context->pool, io, sizeof *io);
     if (atomic_fetch_sub_explicit(&context->session_count, 1, memory_order_relaxed) == 1)

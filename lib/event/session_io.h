@@ -19,12 +19,14 @@
 
 #include "core/session.h"
 
+#include "key.h"
 #include "options.h"
 #include "stream.h"
 
 struct braid_claim;
 struct braid_connector;
 struct braid_context;
+struct braid_credentials;
 struct braid_past;
 struct braid_path;
 struct braid_subflow_io;
@@ -34,8 +36,11 @@ struct braid_session_io {
     struct braid_context *context;
     struct braid_session *session;
     struct braid_stream stream;
-    struct braid_claim *claim;         /* REMOTE, until the session is over */
-    struct braid_connector *connector; /* LOCAL */
+    struct braid_claim *claim;             /* REMOTE, until the session is over */
+    uint64_t listener;                     /* REMOTE: the number of the socket it came in through */
+    struct braid_connector *connector;     /* LOCAL */
+    struct braid_credentials *credentials; /* LOCAL: what its subflows show; NULL: nothing */
+    struct braid_identity identity;        /* of the peer; all zero: not known */
     TAILQ_HEAD(, braid_subflow_io) subflows;
     STAILQ_HEAD(, braid_past) past; /* the oldest first */
     unsigned past_count;
@@ -43,7 +48,8 @@ struct braid_session_io {
     uint64_t armed;    /* when it goes off */
     uint64_t counted;  /* the peer that the guard counts this session for; 0: none */
     unsigned entered;
-    bool closed; /* the session is over */
+    bool closed;    /* the session is over */
+    bool withdrawn; /* reset, since its peer is not accepted any more */
     int error;
 };
 
@@ -57,6 +63,7 @@ static inline struct braid_session_io *braid_session_io_of(const struct braid_st
 /* Makes the pump of a new session: of an id that has just been claimed, or of a random one. */
 struct braid_session_io *braid_session_io_accept(struct braid_context *context,
                                                  const struct braid_options *options,
+                                                 const struct braid_identity *peer,
                                                  const struct braid_hello *hello, uint64_t now);
 struct braid_session_io *braid_session_io_connect(struct braid_context *context,
                                                   const struct braid_options *options,

@@ -131,9 +131,10 @@ struct braid_stream *braid_stream_connect(struct braid_context *context,
     uint64_t now = braid_clock();
 
     braid_options_copy(&copy, options);
-    if (!paths_are_usable(paths, n, &copy))
-        return NULL;
-    io = braid_session_io_connect(context, &copy, paths, n, now);
+    io = NULL;
+    if (paths_are_usable(paths, n, &copy))
+        io = braid_session_io_connect(context, &copy, paths, n, now);
+    braid_options_clear(&copy);
     if (io == NULL)
         return NULL;
     braid_session_io_touch(io, now);

@@ -27,6 +27,7 @@ void braid_stream_get_info(const struct braid_stream *stream, struct braid_strea
         .subflows = stats.subflows,
         .subflows_lost = stats.subflows_lost,
         .established = stats.established,
+        .identity = io->identity.name,
     };
 }
 

@@ -74,9 +74,17 @@ static void subflow_free(struct braid_subflow_io *subflow)
     braid_pool_release(subflow->io->context->pool, subflow, sizeof *subflow);
 }
 
+/* The socket does not tell of what the transport has read ahead. */
+static void read_more(struct braid_subflow_io *subflow)
+{
+    if (subflow->transport.more)
+        event_active(&subflow->read, EV_READ, 0);
+}
+
 /* The core has taken it; what its handshake told is a beginning. */
 static void start(struct braid_subflow_io *subflow, uint64_t now)
 {
+    read_more(subflow);
     sample(subflow, now);
     TAILQ_INSERT_TAIL(&subflow->io->subflows, subflow, link);
     subflow->lowat = braid_subflow_lowat(subflow->subflow);
@@ -224,6 +232,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     struct iovec v[BRAID_RECEIVE_CHUNKS];
     size_t room = 0;
     uint64_t now;
+    bool ahead = subflow->transport.more;
     int count;
     ssize_t n;
 
@@ -243,15 +252,17 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
     n = count == 0 ? -1 : subflow->transport.ops->read(&subflow->transport, v, count);
     if (n < 0 && errno == EAGAIN)
         return;
+    read_more(subflow);
     now = braid_clock();
     braid_session_io_enter(io);
     if (n > 0) {
-        subflow->eager = (size_t)n == room;
+        if (!ahead)
+            subflow->eager = (size_t)n == room;
         count = braid_receive_done(&context->receive, (size_t)n, pieces);
         braid_subflow_io_feed(subflow, pieces, count, now);
     } else {
         lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW,
-             n == 0 ? "the peer closed it" : strerrordesc_np(errno), now);
+             n == 0 ? "the peer closed it" : braid_transport_why(&subflow->transport, errno), now);
     }
     braid_session_io_leave(io, now);
 }
@@ -328,10 +339,11 @@ void braid_subflow_io_write(struct braid_subflow_io *subflow, uint64_t now)
     braid_subflow_pulled(subflow->subflow, n > 0 ? (size_t)n : 0, now);
     subflow->busy = true;
     if (n < 0 && number != EAGAIN) {
-        lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW, strerrordesc_np(number), now);
+        lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW,
+             braid_transport_why(&subflow->transport, number), now);
         return;
     }
-    if (n <= 0 || (size_t)n < total) {
+    if (n <= 0 || (size_t)n < total || subflow->transport.backlog) {
         subflow->blocked = true;
         braid_subflow_set_blocked(subflow->subflow, true);
     }
@@ -339,8 +351,9 @@ void braid_subflow_io_write(struct braid_subflow_io *subflow, uint64_t now)
 
 void braid_subflow_io_watch(struct braid_subflow_io *subflow)
 {
-    bool wanted = subflow->blocked || (braid_subflow_room(subflow->subflow) < ROOM_NONE &&
-                                       braid_subflow_wants_room(subflow->subflow));
+    bool wanted = subflow->blocked || subflow->transport.backlog ||
+                  (braid_subflow_room(subflow->subflow) < ROOM_NONE &&
+                   braid_subflow_wants_room(subflow->subflow));
 
     if (subflow->slot != NULL)
         braid_connector_watch(subflow->slot);
@@ -369,7 +382,12 @@ static void on_write(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     braid_session_io_enter(io);
-    subflow->blocked = false;
-    braid_subflow_set_blocked(subflow->subflow, false);
+    if (subflow->transport.ops->flush(&subflow->transport) == 0) {
+        subflow->blocked = false;
+        braid_subflow_set_blocked(subflow->subflow, false);
+    } else if (errno != EAGAIN) {
+        lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW,
+             braid_transport_why(&subflow->transport, errno), now);
+    }
     braid_session_io_leave(io, now);
 }

@@ -2,8 +2,15 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+static int plain_nothing(struct braid_transport *transport)
+{
+    (void)transport;
+    return 0;
+}
 
 static ssize_t plain_read(struct braid_transport *transport, const struct iovec *v, int count)
 {
@@ -39,8 +46,10 @@ static void plain_close(struct braid_transport *transport)
 }
 
 static const struct braid_transport_ops plain_ops = {
+    .handshake = plain_nothing,
     .read = plain_read,
     .write = plain_write,
+    .flush = plain_nothing,
     .shutdown = plain_shutdown,
     .close = plain_close,
 };
@@ -48,4 +57,9 @@ static const struct braid_transport_ops plain_ops = {
 void braid_transport_plain(struct braid_transport *transport, int fd, bool tcp)
 {
     *transport = (struct braid_transport){.ops = &plain_ops, .fd = fd, .tcp = tcp};
+}
+
+const char *braid_transport_why(const struct braid_transport *transport, int number)
+{
+    return number == EPROTO && transport->why != NULL ? transport->why : strerrordesc_np(number);
 }

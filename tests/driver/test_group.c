@@ -87,11 +87,12 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void setup(void)
+static void open_all(struct braid_security *security)
 {
     const struct timeval tick = {.tv_usec = 5000};
 
     world_open(&w);
+    braid_options_set_security(w.options, security);
     braid_listener_free(w.listener);
     w.listener = NULL;
     group = braid_group_new();
@@ -108,6 +109,24 @@ static void setup(void)
         event_add(worker->tick, &tick);
         ck_assert_int_eq(pthread_create(&worker->thread, NULL, run, worker), 0);
     }
+}
+
+static void setup(void)
+{
+    open_all(NULL);
+}
+
+static void setup_secure(void)
+{
+    static const char key[] =
+        "web 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+    struct braid_security *security = braid_security_new();
+    char why[512];
+
+    ck_assert_int_eq(
+        braid_security_read_keys(security, key, sizeof key - 1, "test", why, sizeof why), 1);
+    open_all(security);
+    braid_security_free(security);
 }
 
 static void teardown(void)
@@ -190,7 +209,7 @@ static int raw_send(const uint8_t *bytes, size_t len)
 
 /*
  * One session whose first two subflows come at the same time, each with CREATE and a piece of data,
- * in halves, so that the id is claimed before anybody knows what is wanted with it.
+ * in halves, so that both are whole at about the same time.
  */
 START_TEST(simultaneous_creation)
 {
@@ -232,7 +251,7 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("group");
-    TCase *t = tcase_create("group");
+    TCase *t = tcase_create("group"), *secure = tcase_create("secure");
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
@@ -241,6 +260,14 @@ static Suite *suite(void)
     tcase_add_test(t, short_ones);
     tcase_add_test(t, simultaneous_creation);
     suite_add_tcase(s, t);
+
+    /* A connection that is handed over takes its TLS along. */
+    tcase_add_checked_fixture(secure, setup_secure, teardown);
+    tcase_set_timeout(secure, 120);
+    tcase_add_test(secure, joins_find_their_session);
+    tcase_add_test(secure, sessions_are_spread);
+    tcase_add_test(secure, short_ones);
+    suite_add_tcase(s, secure);
     return s;
 }
 

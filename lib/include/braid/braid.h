@@ -13,6 +13,7 @@
 #include <braid/listener.h>
 #include <braid/options.h>
 #include <braid/path.h>
+#include <braid/security.h>
 #include <braid/stream.h>
 
 #endif

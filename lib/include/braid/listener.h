@@ -29,9 +29,10 @@ typedef void (*braid_listener_cb)(struct braid_listener *listener, struct braid_
 /**
  * Listens for subflows on a socket.
  *
- * A first flight that is not a valid preamble and HELLO within 5 s is closed, and so is the oldest
- * one waiting when more than 1,024 are; each with a log line (rate-limited) that names the peer.
- * Running out of descriptors pauses accepting for 100 ms at a time; nobody in the backlog is lost.
+ * A first flight that is not a valid preamble, handshake and HELLO within 5 s is closed, and so is
+ * the oldest one waiting when more than 1,024 are; each with a log line (rate-limited) that names
+ * the peer. With a security set in the options, so is one that asks for none. Running out of
+ * descriptors pauses accepting for 100 ms at a time; nobody in the backlog is lost.
  *
  * @param options copied; NULL: the defaults
  * @param fd      a listening socket, non-blocking; the listener keeps a duplicate of it, so several
@@ -73,6 +74,13 @@ BRAID_EXPORT void braid_listener_free(struct braid_listener *listener);
  * exist: for draining.
  */
 BRAID_EXPORT void braid_listener_disable(struct braid_listener *listener);
+
+/**
+ * Ends the listener's sessions of keys or peers that its security no longer has, with
+ * BRAID_ERR_SECURITY, and closes subflows that have not greeted yet: after
+ * braid_security_replace().
+ */
+BRAID_EXPORT void braid_listener_recheck(struct braid_listener *listener);
 
 #ifdef __cplusplus
 }

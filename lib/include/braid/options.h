@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <braid/error.h>
+#include <braid/security.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +38,17 @@ BRAID_EXPORT int braid_options_set_subflows(struct braid_options *options, unsig
  * from here.
  */
 BRAID_EXPORT void braid_options_set_redundant(struct braid_options *options, bool redundant);
+
+/**
+ * Sets what protects subflows. A connecting stream shows its first key, or its certificate; a
+ * listener accepts what proves any of its keys, or a certificate of one of its peers, and nothing
+ * in clear.
+ *
+ * @param security shared, not copied; may be freed right after. NULL, the default: nothing protects
+ *                 them
+ */
+BRAID_EXPORT void braid_options_set_security(struct braid_options *options,
+                                             struct braid_security *security);
 
 /**
  * Sets how many subflows a listener accepts for one session.

@@ -242,6 +242,9 @@ struct braid_stream_info {
     unsigned subflows;       /**< alive now */
     unsigned subflows_lost;  /**< died so far */
     bool established;        /**< the peer has answered */
+    /** Name of the key, or of the certificate, that the peer has proven or has to prove; valid as
+     * long as the stream is. "": it has not to prove any. */
+    const char *identity;
 };
 
 /** Fills in info. */
