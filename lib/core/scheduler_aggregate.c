@@ -101,7 +101,10 @@ static struct braid_subflow *pick(const struct braid_session *session, bool agai
     if (best == NULL || session->subflow_count == 1)
         return best;
     fast = earliest(session, ANY, waiting);
-    return fast == NULL || fast == best || helps(session, best, fast, waiting) ? best : NULL;
+    if (fast == NULL || fast == best || helps(session, best, fast, waiting))
+        return best;
+    /* Nobody waits for one that is free: only one on probation seems faster. */
+    return braid_scheduler_can_take(fast, waiting) ? fast : NULL;
 }
 
 static uint64_t next(const struct braid_session *session, const struct braid_subflow *subflow)

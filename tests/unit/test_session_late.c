@@ -303,13 +303,33 @@ START_TEST(test_redundant_waits)
 }
 END_TEST
 
+/* One on probation seems the fastest, but not to help; then who is trusted sends at once. */
+START_TEST(test_slow_both)
+{
+    single_local(&s, 2);
+    braid_subflow_set_path(s.flow[1].subflow, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        look(i, 1000, 0, 0);
+        s.flow[i].subflow->proven = i == 0;
+        s.flow[i].subflow->sent = 1; /* it recovered, or its copy has arrived */
+        s.flow[i].subflow->estimator.best = 1000 + i;
+        s.flow[i].subflow->estimator.rate = 1000 + i;
+    }
+    single_write(&s, 30000);
+    all_room();
+    single_send(&s);
+    ck_assert_int_eq(strncmp(single_said(&s, 0), "DATA 0+", 7), 0);
+    single_free(&s);
+}
+END_TEST
+
 int main(void)
 {
     const struct suite_test tests[] = {
         {test_probe, 0},           {test_first_burst, 0},        {test_late, 0},
         {test_not_late, 0},        {test_peer_gives_up, 0},      {test_tells_what_it_gives_up, 0},
         {test_primary_returns, 0}, {test_no_answer_to_hello, 0}, {test_blind_is_not_late, 0},
-        {test_redundant_waits, 0},
+        {test_redundant_waits, 0}, {test_slow_both, 0},
     };
 
     return SUITE_RUN("session_late", tests);
