@@ -269,6 +269,9 @@ static void check_way(struct check *check)
     enum advice advice = error != 0 ? ADVICE_ROUTE : ADVICE_RULE;
     const char *then = "this changes it:";
 
+    if (error == EAFNOSUPPORT) {
+        return; /* the source address is for the remotes of its own family */
+    }
     if (!identify(check, route.source, error) || *check->interface == '\0' ||
         (error == 0 && strcmp(route.interface, check->interface) == 0 && !loses_answers(check))) {
         return;

@@ -238,3 +238,10 @@ def test_every_key_that_is_alive(world):
 @pytest.mark.parametrize('grace', ['60s', '500ms', '2m', '1h', '0s', '3600s'])
 def test_durations(world, grace):
     assert check(world, [*LOCAL, f'grace = {grace}'])[:2] == (0, [])
+
+
+def test_routes_are_asked_of_the_source_s_own_family(world):
+    """The other remotes are for other paths, which is nothing to warn of."""
+    lines = [*LOCAL, 'remote = [::1]:2', '[path a]', 'source = 127.0.0.9', '[path b]',
+             'interface = lo']
+    assert check(world, lines)[:2] == (0, [])
