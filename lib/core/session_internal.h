@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The insides of a session and its subflows, for the files that make them up: session.c (life,
- * application, time), session_send.c (pull), session_receive.c (feed), subflow.c, rescue.c, and the
- * schedulers.
+ * application, time), session_send.c (who sends), session_plan.c (pull), session_pulled.c,
+ * session_receive.c (feed), subflow.c, rescue.c, late.c, and the schedulers.
  */
 #ifndef BRAID_SESSION_INTERNAL_H
 #define BRAID_SESSION_INTERNAL_H
@@ -21,6 +21,8 @@
 #include "wire.h"
 
 #define BRAID_GONE_MAX 4u       /* subflows to be reported as lost at once */
+#define BRAID_FRAME_MIN 4096u   /* bytes of payload; less is a crumb */
+#define BRAID_PROBE 8192u       /* bytes, copies, on a subflow that has yet to show its worth */
 #define BRAID_SLICES_MAX 8u     /* pieces of payload in one frame */
 #define BRAID_REST_CONTROL 700u /* the longest control frame we send, and more */
 
@@ -284,8 +286,22 @@ bool braid_late_rescue(struct braid_session *session, const struct braid_subflow
 
 /* ---- session_send.c ---- */
 
-/* Bytes of payload that one frame on this subflow should have: 5 ms of its rate. */
-uint64_t braid_subflow_frame(const struct braid_subflow *subflow);
+/* The subflow for data now, new or again; NULL: none can or should take any. */
+struct braid_subflow *braid_session_data_sender(const struct braid_session *session);
+
+/*
+ * A subflow on probation that is to carry a copy of the head of the line. It shows what the path is
+ * worth, delays nothing if that is little, and is of use if the other path has just failed.
+ */
+struct braid_subflow *braid_session_probe_sender(const struct braid_session *session);
+
+/* The subflow for what any may carry: in good health, then the one with the shortest way. */
+struct braid_subflow *braid_session_shortest(const struct braid_session *session);
+
+bool braid_session_wants_reset(const struct braid_session *session);
+
+/* Counts a new frame of so many bytes, which may be one of many tiny ones. */
+void braid_session_count_crumb(struct braid_session *session, uint32_t len);
 
 /* Whether there is payload to send: again, or new within the peer's limit. */
 bool braid_session_has_again(const struct braid_session *session);
@@ -294,5 +310,10 @@ bool braid_session_has_new(const struct braid_session *session);
 /* Whether some of what is to be sent again is not on this subflow itself, where TCP sees to it. */
 bool braid_session_has_again_for(const struct braid_session *session,
                                  const struct braid_subflow *subflow);
+
+/* ---- session_plan.c ---- */
+
+/* Bytes of payload that one frame on this subflow should have: 5 ms of its rate. */
+uint64_t braid_subflow_frame(const struct braid_subflow *subflow);
 
 #endif
