@@ -13,6 +13,7 @@
 
 #include <braid/context.h>
 #include <braid/options.h>
+#include <braid/security.h>
 
 #include "cli/channel.h"
 #include "cli/exit.h"
@@ -166,6 +167,28 @@ void file_job_start(struct file_job *job, struct channel *channel, const char *p
 
 /* ---- the whole ---- */
 
+/* Takes the key that both ends have; false: it was said why not. */
+static bool take_key(struct file_job *job)
+{
+    struct braid_security *security;
+    char why[512] = "out of memory";
+    bool good;
+
+    if (job->options->key == NULL) {
+        return true;
+    }
+    security = braid_security_new();
+    good = security != NULL &&
+           braid_security_load_keys(security, job->options->key, why, sizeof(why)) > 0;
+    if (good) {
+        braid_options_set_security(job->braid, security);
+    } else {
+        file_job_complain(job, "%s", why);
+    }
+    braid_security_free(security);
+    return good;
+}
+
 /* The first signal tells the other ends; the second one does not wait for that. */
 static void callback_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -217,7 +240,7 @@ bool file_job_init(struct file_job *job, const struct file_options *options)
         return false;
     }
     braid_context_set_log_cb(job->context, callback_log, job);
-    return open_file(job);
+    return take_key(job) && open_file(job);
 }
 
 void file_job_clear(struct file_job *job)

@@ -33,9 +33,11 @@ static void print_help(const struct file_options *options)
     } else {
         puts("  -p, --path FROM    connect from this interface or address; again: one path each");
     }
-    puts("  -i, --insecure     do without encryption, though ADDRESS is not this machine\n"
-         "  -g, --grace SECONDS  bear with no subflow for so long (60)\n"
-         "  -h, --help         this text");
+    puts(
+        "  -k, --key FILE     encrypt, with the key in this file; it is the same at the other end\n"
+        "  -i, --insecure     do without encryption, though ADDRESS is not this machine\n"
+        "  -g, --grace SECONDS  bear with no subflow for so long (60)\n"
+        "  -h, --help         this text");
 }
 
 static int usage(const struct file_options *options, const char *what, const char *value)
@@ -63,6 +65,9 @@ static int take_option(struct file_options *options, int option)
     switch (option) {
     case 's':
         options->serve = true;
+        return -1;
+    case 'k':
+        options->key = optarg;
         return -1;
     case 'i':
         options->insecure = true;
@@ -98,10 +103,16 @@ static int check(const struct file_options *options)
     if (options->address.subflows != 0 && options->address.subflows < options->path_count) {
         return usage(options, "there are more paths than subflows", NULL);
     }
-    if (abroad != NULL && !options->insecure) {
+    if (options->key != NULL && !options->address.multipath) {
+        return usage(options, "--key is for mptcp.N:// addresses; tcp:// is never encrypted", NULL);
+    }
+    if (options->key != NULL && options->insecure) {
+        return usage(options, "--key and --insecure exclude each other", NULL);
+    }
+    if (abroad != NULL && options->key == NULL && !options->insecure) {
         fprintf(stderr,
-                "%s: %s is not this machine, and nothing would be encrypted: add --insecure if "
-                "whoever is on the way may read and change the file\n",
+                "%s: %s is not this machine, and nothing would be encrypted: add --key FILE (mptcp "
+                "only), or --insecure if whoever is on the way may read and change the file\n",
                 options->program, abroad);
         return EXIT_USAGE;
     }
@@ -135,18 +146,14 @@ static int read_arguments(struct file_options *options, char **argument, int cou
 int file_options_parse(struct file_options *options, int argc, char **argv)
 {
     static const struct option server_options[] = {
-        {"serve", no_argument, NULL, 's'},
-        {"insecure", no_argument, NULL, 'i'},
-        {"grace", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"serve", no_argument, NULL, 's'},    {"key", required_argument, NULL, 'k'},
+        {"insecure", no_argument, NULL, 'i'}, {"grace", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},     {NULL, 0, NULL, 0},
     };
     static const struct option client_options[] = {
-        {"path", required_argument, NULL, 'p'},
-        {"insecure", no_argument, NULL, 'i'},
-        {"grace", required_argument, NULL, 'g'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"path", required_argument, NULL, 'p'}, {"key", required_argument, NULL, 'k'},
+        {"insecure", no_argument, NULL, 'i'},   {"grace", required_argument, NULL, 'g'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     bool server = strcmp(argv[0], "braid server") == 0;
     int result = -1;
@@ -157,7 +164,7 @@ int file_options_parse(struct file_options *options, int argc, char **argv)
     options->server = server;
     options->grace = GRACE_DEFAULT * 1000;
     while (result == -1 &&
-           (option = getopt_long(argc, argv, server ? "sig:h" : "p:ig:h",
+           (option = getopt_long(argc, argv, server ? "sk:ig:h" : "p:k:ig:h",
                                  server ? server_options : client_options, NULL)) != -1) {
         result = take_option(options, option);
     }

@@ -18,6 +18,7 @@ struct file_options {
     bool insecure;  /* in clear, though others than this machine are concerned */
     unsigned grace; /* milliseconds */
     const char *file;
+    const char *key; /* file with the key that both ends have; NULL: none */
     struct address address;
     const char *paths[FILE_PATHS_MAX]; /* interfaces or source addresses */
     size_t path_count;

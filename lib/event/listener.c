@@ -236,7 +236,7 @@ static struct braid_session_io *find_withdrawn(const struct braid_listener *list
     return NULL;
 }
 
-void braid_listener_recheck(struct braid_listener *listener)
+static void recheck_one(struct braid_listener *listener)
 {
     struct braid_context *context = listener->context;
     struct braid_credentials *credentials;
@@ -256,4 +256,10 @@ void braid_listener_recheck(struct braid_listener *listener)
         braid_session_io_leave(io, now);
     }
     braid_credentials_unref(credentials);
+}
+
+void braid_listener_recheck(struct braid_listener *listener)
+{
+    for (; listener != NULL; listener = listener->next)
+        recheck_one(listener);
 }

@@ -70,6 +70,44 @@ def test_paths_by_source_address(world):
     assert content(target) == content(source)
 
 
+# ---- keys ----
+
+def make_key(world, name):
+    """A file with a key that is in no other."""
+    with open(world.path(name), 'w', encoding='ascii', opener=lambda path, flags:
+              os.open(path, flags, 0o600)) as file:
+        file.write(f'{name} {os.urandom(32).hex()}\n')
+    return world.path(name)
+
+
+def test_a_key(world):
+    """It is enough to be let out of this machine; and who has another one is nobody."""
+    source, target = make(world.path('source'), 3_000_000), world.path('target')
+    key = ['--key', make_key(world, 'key')]
+    serving, address = server(world, 'mptcp.4', 'pull', target, host='0.0.0.0:0', options=key)
+    address = address.replace('0.0.0.0', '127.0.0.1')
+    for options in ([], ['--key', make_key(world, 'other')]):
+        status, _, words = client(world, address, 'push', source, options=options).wait()
+        assert status == 1 and 'broke off' in words, words
+    assert not os.path.exists(target)
+    assert_good(client(world, address, 'push', source, options=key), serving)
+    assert content(target) == content(source)
+
+
+@pytest.mark.parametrize('command', ['server', 'client'])
+def test_bad_keys(world, command):
+    address, source = 'mptcp.2://127.0.0.1:1', make(world.path('source'), 10)
+    key = make_key(world, 'key')
+    for arguments, words in (([address, '--insecure'], 'exclude'),
+                             (['tcp://127.0.0.1:1'], 'never encrypted')):
+        result = run([braid_path(), command, '--key', key, *arguments, 'push', source])
+        assert result.returncode == 2 and words in result.stderr
+    os.chmod(key, 0o644)
+    for name in (key, world.path('none')):
+        result = run([braid_path(), command, '--key', name, address, 'push', source])
+        assert result.returncode == 1 and name in result.stderr
+
+
 # ---- pipes ----
 
 def test_from_pipe_to_pipe(world, protocol):
@@ -316,8 +354,8 @@ def test_permission_denied(world):
     (['tcp://127.0.0.1:1', 'shove', 'x'], 'shove'),
     (['http://127.0.0.1:1', 'push', 'x'], 'begins with'),
     (['mptcp.99://127.0.0.1:1', 'push', 'x'], '1 to 16'),
-    (['tcp://192.0.2.1:1', 'push', 'x'], 'add --insecure'),
-    (['mptcp.2://192.0.2.1:1', 'pull', 'x'], 'add --insecure'),
+    (['tcp://192.0.2.1:1', 'push', 'x'], 'or --insecure'),
+    (['mptcp.2://192.0.2.1:1', 'pull', 'x'], 'or --insecure'),
     (['--grace', 'long', 'tcp://127.0.0.1:1', 'push', 'x'], '--grace'),
 ])
 @pytest.mark.parametrize('command', ['server', 'client'])
