@@ -17,6 +17,12 @@
 #define PATIENCE_MAX 500000u
 #define PATIENCE_SPARE 40000u
 
+static bool sees_queue(const struct braid_estimator *e)
+{
+    return e->rtt > e->min_rtt + e->min_rtt / 2 + QUEUE_SEEN;
+}
+
+/* Slow start is over when the rate has stopped growing, or the queue does so in its place. */
 static void note_growth(struct braid_estimator *e, uint64_t measured)
 {
     if (measured > e->best + e->best / 4) {
@@ -25,6 +31,8 @@ static void note_growth(struct braid_estimator *e, uint64_t measured)
     } else if (e->plateau < PLATEAU) {
         e->plateau++;
     }
+    if (sees_queue(e))
+        e->plateau = PLATEAU;
 }
 
 /*
@@ -189,7 +197,7 @@ uint64_t braid_estimator_rate(const struct braid_estimator *e)
         guess = e->burst;
     if (e->best != 0 && guess > 2 * e->best)
         guess = 2 * e->best;
-    if (e->best != 0 && e->rtt > e->min_rtt + e->min_rtt / 2 + QUEUE_SEEN)
+    if (e->best != 0 && sees_queue(e))
         guess = e->best;
     if (e->plateau < PLATEAU && guess > rate)
         rate = guess;
