@@ -10,7 +10,6 @@
 #define PLATEAU 3u            /* measurements without growth: slow start is over (as BBR has it) */
 #define QUEUE_TIME 15000u     /* microseconds that a path may have in its queue because of us */
 #define QUEUE_SEEN 2000u      /* microseconds and half a round trip more: a queue, not chance */
-#define BURST_LEAST 4096u     /* bytes: how long fewer took says nothing of the rate */
 #define DELAYED_ACK 30000u    /* microseconds: sooner than that, it was no delayed one */
 #define PAUSE_EPOCH 2000000u
 #define PATIENCE_MIN 60000u
@@ -181,7 +180,7 @@ void braid_estimator_arrived(struct braid_estimator *e, uint64_t now)
 
 void braid_estimator_burst(struct braid_estimator *e, uint64_t n, uint64_t elapsed)
 {
-    if (e->sampled && n >= BURST_LEAST && elapsed > e->min_rtt)
+    if (e->sampled && n >= BRAID_BURST_LEAST && elapsed > e->min_rtt)
         e->burst = n * 1000000 / (elapsed - e->min_rtt);
 }
 

@@ -11,6 +11,8 @@
 
 struct braid_sample;
 
+#define BRAID_BURST_LEAST 4096u /* bytes: how long fewer took says nothing of the rate */
+
 struct braid_estimator {
     bool sampled; /* there was a sample at all: a transport without TCP never has one */
     uint64_t rtt; /* microseconds, smoothed; 0: unknown */

@@ -50,7 +50,7 @@ static int confirm(struct braid_subflow *subflow, uint64_t count, const struct b
     if (count <= subflow->confirmed)
         return 0; /* an older ACK that came on a slower way */
     newly = count - subflow->confirmed;
-    if (subflow->confirmed == 0)
+    if (subflow->confirmed < BRAID_BURST_LEAST)
         braid_estimator_burst(&subflow->estimator, count, now - subflow->first_at);
     subflow->confirmed = count;
     subflow->rescued -= newly < subflow->rescued ? newly : subflow->rescued;
@@ -60,7 +60,8 @@ static int confirm(struct braid_subflow *subflow, uint64_t count, const struct b
         newly -= range.end - range.start;
         note_delivered(session, range);
     }
-    subflow->proven = true;
+    if (subflow->confirmed >= BRAID_BURST_LEAST || subflow->confirmed == subflow->sent)
+        subflow->proven = true;
     if (from == subflow || subflow->state == BRAID_SUBFLOW_ACTIVE ||
         subflow->state == BRAID_SUBFLOW_HELLO)
         braid_subflow_progress(subflow, now);
