@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/command_file.h"
+#include "cli/command_keygen.h"
 #include "cli/command_status.h"
 #include "cli/exit.h"
 
@@ -19,6 +20,7 @@ struct command {
 static const struct command commands[] = {
     {"server", command_server, "wait for a client, and push a file to it or pull one from it"},
     {"client", command_client, "connect to a server, and push a file to it or pull one from it"},
+    {"keygen", command_keygen, "print a fresh key for braidd"},
     {"status", command_status, "show braidd's tunnels, sessions and subflows"},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

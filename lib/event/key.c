@@ -16,7 +16,7 @@ bool braid_identity_is(const struct braid_identity *identity, const uint8_t id[B
     return CRYPTO_memcmp(identity->id, id, BRAID_ID_SIZE) == 0;
 }
 
-bool braid_name_is_valid(const char *text, size_t len)
+static bool is_name(const char *text, size_t len)
 {
     if (len < 1 || len > BRAID_NAME_MAX)
         return false;
@@ -24,6 +24,11 @@ bool braid_name_is_valid(const char *text, size_t len)
         if (text[i] == '\0' || strchr(NAME_BYTES, text[i]) == NULL)
             return false;
     return true;
+}
+
+bool braid_name_is_valid(const char *text)
+{
+    return is_name(text, strlen(text));
 }
 
 /* Hashes len bytes; purpose tells one use of it from another. */
@@ -48,7 +53,7 @@ bool braid_identity_of_name(struct braid_identity *identity, const char *name)
     size_t len = strlen(name);
 
     memset(identity, 0, sizeof *identity);
-    if (!braid_name_is_valid(name, len))
+    if (!is_name(name, len))
         return false;
     for (size_t i = 0; i < len; i++)
         identity->name[i] = (char)tolower((unsigned char)name[i]);
@@ -95,7 +100,7 @@ const char *braid_key_parse(struct braid_key *key, const char *line, size_t len)
     memset(key, 0, sizeof *key);
     while (name < len && !is_space(text[name]))
         name++;
-    if (!braid_name_is_valid(text, name))
+    if (!is_name(text, name))
         return "its name is empty, too long or has other bytes than A-Z a-z 0-9 _ . -";
     memcpy(key->identity.name, text, name);
     len -= name;
@@ -119,7 +124,7 @@ int braid_key_generate(const char *name, char *text, size_t size)
     uint8_t secret[BRAID_SECRET_SIZE];
     char *at;
 
-    if (size < BRAID_KEY_TEXT_MAX || !braid_name_is_valid(name, strlen(name)) ||
+    if (size < BRAID_KEY_TEXT_MAX || !braid_name_is_valid(name) ||
         !braid_random(secret, sizeof secret))
         return -1;
     at = text +

@@ -31,9 +31,6 @@ struct braid_key {
 /* Whether two are the same. */
 bool braid_identity_is(const struct braid_identity *identity, const uint8_t id[BRAID_ID_SIZE]);
 
-/* Whether text can be a name. */
-bool braid_name_is_valid(const char *text, size_t len);
-
 /* The identity of a name that certificates bear: small and capital letters are the same. */
 bool braid_identity_of_name(struct braid_identity *identity, const char *name);
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The command lines of braidd and braid."""
 
+import os
 import re
+import stat
 
 import pytest
 
@@ -124,3 +126,47 @@ def test_status_without_a_daemon(world):
     assert result.returncode > 0
     assert result.stdout == ''
     assert world.path('none.sock') in result.stderr
+
+
+def test_keygen():
+    """Keys that differ, each with a name, in the form of a key file."""
+    keys = [run([braid_path(), 'keygen', *arguments]).stdout for arguments in
+            ([], [], ['--name', 'web'], ['-n', 'web'])]
+    lines = [[line for line in key.splitlines() if not line.startswith('#')] for key in keys]
+    assert all(len(line) == 1 for line in lines), keys
+    names, secrets = zip(*(re.fullmatch(r'(\S+) ([0-9a-f]{64})', line[0]).groups()
+                           for line in lines))
+    assert len(set(secrets)) == 4
+    assert names[0] != names[1] and names[2:] == ('web', 'web')
+
+
+@pytest.mark.parametrize('umask', [0o022, 0o000, 0o077])
+def test_keygen_into_a_file(world, umask):
+    """Whatever the shell has made of the file, it is closed to others before there is a key in it."""
+    before = os.umask(umask)
+    try:
+        with open(world.path('web.key'), 'w', encoding='ascii') as file:
+            result = run(['sh', '-c', f'exec {braid_path()} keygen >&{file.fileno()}'],
+                         pass_fds=(file.fileno(),))
+    finally:
+        os.umask(before)
+    assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
+    assert stat.S_IMODE(os.stat(world.path('web.key')).st_mode) == 0o600
+    assert os.path.getsize(world.path('web.key')) > 64
+
+
+@pytest.mark.parametrize('arguments', [['stray'], ['--name', ''], ['--name', 'a b'], ['--name'],
+                                       ['--name', 'x' * 65]])
+def test_keygen_refuses(arguments):
+    result = run([braid_path(), 'keygen', *arguments])
+    assert result.returncode == 2
+    assert result.stdout == ''
+    assert 'braid keygen' in result.stderr
+
+
+def test_keygen_says_when_it_cannot_write():
+    with open('/dev/full', 'wb') as full:
+        result = run(['sh', '-c', f'exec {braid_path()} keygen >&{full.fileno()}'],
+                     pass_fds=(full.fileno(),))
+    assert result.returncode == 1
+    assert 'No space left' in result.stderr

@@ -10,6 +10,7 @@
 
 #include <check.h>
 
+#include "cli/command_keygen.h"
 #include "cli/command_status.h"
 #include "daemon/config.h"
 #include "daemon/config_table.h"
@@ -302,6 +303,7 @@ static const struct {
 } programs[] = {
     {options_print_help, "doc/braidd.8", 4},
     {command_status_help, "doc/braid.1", 3},
+    {command_keygen_help, "doc/braid.1", 2},
 };
 
 /* "  -c, --config FILE  ..." in the help is ".It Fl c , Fl -config Ar FILE" in the man page. */

@@ -95,10 +95,13 @@ BRAID_EXPORT bool braid_security_is_locked(const struct braid_security *security
 BRAID_EXPORT void braid_security_replace(struct braid_security *security,
                                          struct braid_security *with);
 
+/** Whether text can be the name of a key or peer: 1 to BRAID_NAME_MAX of A-Z a-z 0-9 _ . - */
+BRAID_EXPORT bool braid_name_is_valid(const char *text) BRAID_MUST_CHECK;
+
 /**
  * Makes a fresh key, as the text of a key file.
  *
- * @param name 1 to BRAID_NAME_MAX bytes of A-Z a-z 0-9 _ . -
+ * @param name a valid one
  * @param text receives it, terminated; to be wiped by the caller
  * @param size of text, at least BRAID_KEY_TEXT_MAX
  * @return 0, or -1: no such name, or the system has no random numbers
