@@ -229,5 +229,6 @@ bool braid_subflow_wants_room(const struct braid_subflow *subflow)
     if (wants_own(subflow) || (subflow->blocked && wants_control(session)))
         return true;
     return session->state == BRAID_SESSION_OPEN && !braid_subflow_is_full(subflow) &&
-           (braid_session_has_again(session) || braid_session_has_new(session));
+           (braid_session_has_again(session) || braid_session_has_new(session) ||
+            (session->subflow_count > 1 && session->sendbuf.una < session->next));
 }

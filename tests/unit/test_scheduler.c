@@ -229,6 +229,31 @@ START_TEST(test_nobody_to_wait_for)
 }
 END_TEST
 
+/* One that idles may have to repeat what is late elsewhere: its room is to be known until then. */
+START_TEST(test_room_for_what_may_be_repeated)
+{
+    single_local(&s, 2);
+    path(0, 10000, 1000000);
+    path(1, 10000, 1000000);
+    single_write(&s, 1000);
+    single_send(&s);
+    ck_assert_int_eq(feed_ack(&s, 0, 1000, 262144, 1, (uint64_t[]){0, 1000}), 0);
+    ck_assert(!braid_subflow_wants_room(s.flow[1].subflow));
+    single_write(&s, 1000);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+1000 DATA 1000+1000");
+    ck_assert(braid_subflow_wants_room(s.flow[1].subflow));
+    ck_assert_int_eq(feed_ack(&s, 0, 2000, 262144, 1, (uint64_t[]){0, 2000}), 0);
+    ck_assert(!braid_subflow_wants_room(s.flow[1].subflow));
+    single_free(&s);
+    single_local(&s, 1); /* alone it has nothing to repeat for others */
+    single_write(&s, 1000);
+    single_send(&s);
+    ck_assert(!braid_subflow_wants_room(s.flow[0].subflow));
+    single_free(&s);
+}
+END_TEST
+
 /* How much a socket is given ahead: a few milliseconds of its rate, within bounds. */
 START_TEST(test_lowat)
 {
@@ -259,6 +284,7 @@ int main(void)
         {test_absurd_limit, 0},
         {test_nothing_to_send, 0},
         {test_nobody_to_wait_for, 0},
+        {test_room_for_what_may_be_repeated, 0},
         {test_lowat, 0},
     };
 
