@@ -7,7 +7,8 @@
 #include "run.h"
 #include "tcp.h"
 
-#define LOOK_EVERY (10 * SIM_MS)
+#define ROOM_NONE 4096u   /* the core cuts no frames for less */
+#define ROOM_SMALL 16384u /* with less, the socket is asked anew */
 #define PIECES 64
 #define PULLS_MAX 100000u
 /*
@@ -89,22 +90,37 @@ void sim_endpoint_vanish(struct sim_endpoint *endpoint)
     }
 }
 
+static void sample(struct sim_endpoint *endpoint, struct sim_link *link)
+{
+    struct braid_sample sample;
+
+    sim_tcp_sample(link->pipe, link->side, &sample);
+    link->sampled_at = endpoint->host->world->now;
+    link->busy = sample.outq > 0;
+    braid_subflow_sample(link->subflow, &sample, endpoint->host->world->now);
+    if (endpoint->side == 0) {
+        sim_dialler_measured(endpoint, link);
+    }
+}
+
 void sim_endpoint_joined(struct sim_endpoint *endpoint, struct sim_link *link)
 {
     link->state = SIM_LINK_LIVE;
     link->endpoint = endpoint;
-    link->joined_at = endpoint->host->world->now;
     endpoint->live++;
+    if (!endpoint->host->driver->blind) {
+        sample(endpoint, link);
+    }
 }
 
-void sim_endpoint_parted(struct sim_endpoint *endpoint, struct sim_link *link)
+void sim_endpoint_parted(struct sim_endpoint *endpoint, struct sim_link *link, bool failed)
 {
     endpoint->lost_any = true;
     if (--endpoint->live == 0) {
         endpoint->alone_since = endpoint->host->world->now;
     }
-    if (endpoint->side == 0 && endpoint->session) {
-        sim_dialler_failed(endpoint, link);
+    if (endpoint->side == 0) {
+        sim_dialler_lost(endpoint, link, failed);
     }
 }
 
@@ -118,30 +134,24 @@ static uint64_t room_of(const struct sim_link *link)
     return lowat > unsent ? lowat - unsent : 0;
 }
 
-/* Looks at every socket: a sample every 10 ms until it is idle, room, and whether it takes bytes.
- */
+/* As lib/event/subflow_io.c does: a sample now and then while it is busy, what is queued, room. */
 static void look_at_links(struct sim_endpoint *endpoint)
 {
     struct sim_world *world = endpoint->host->world;
+    bool blind = endpoint->host->driver->blind;
     struct braid_subflow *subflow = NULL;
 
     while ((subflow = braid_session_subflow_after(endpoint->session, subflow))) {
         struct sim_link *link = braid_subflow_user(subflow);
-        /* The first time since the handshake has measured the round trip. */
-        bool due = link->sampled_at == 0 || (link->busy && world->now - link->sampled_at >=
-                                                               braid_subflow_sample_time(subflow));
-        if (!endpoint->host->driver->blind && due) {
-            struct braid_sample sample;
-            sim_tcp_sample(link->pipe, link->side, &sample);
-            link->sampled_at = world->now;
-            link->busy = sample.outq > 0;
-            braid_subflow_sample(subflow, &sample, world->now);
+        if (!blind && link->busy &&
+            world->now - link->sampled_at >= braid_subflow_sample_time(subflow)) {
+            sample(endpoint, link);
         }
-        if (!endpoint->host->driver->blind && braid_subflow_is_capped(subflow)) {
+        if (!blind && braid_subflow_is_capped(subflow)) {
             const struct sim_flow *flow = &link->pipe->flows[link->side];
             braid_subflow_set_queued(subflow, flow->written - flow->una);
         }
-        if (braid_subflow_wants_room(subflow)) {
+        if (braid_subflow_room(subflow) < ROOM_SMALL && braid_subflow_wants_room(subflow)) {
             braid_subflow_set_room(subflow, room_of(link));
         }
         braid_subflow_set_blocked(subflow,
@@ -195,7 +205,7 @@ static bool send_once(struct sim_endpoint *endpoint, struct braid_subflow *subfl
         return false;
     }
     size_t written = write_plan(link, v, count);
-    if (written < planned) {
+    if (written < planned || planned == 0) {
         link->blocked = true;
         braid_subflow_set_blocked(subflow, true);
         sim_timer_set(&link->unblock, world->now + sim_rng_below(&world->rng, 2 * SIM_MS));
@@ -206,7 +216,8 @@ static bool send_once(struct sim_endpoint *endpoint, struct braid_subflow *subfl
     return planned > 0 || endpoint->host->run->starved;
 }
 
-static void send_all(struct sim_endpoint *endpoint)
+/* false: nothing was sent. */
+static bool send_round(struct sim_endpoint *endpoint)
 {
     struct sim_world *world = endpoint->host->world;
     struct braid_subflow *subflow;
@@ -222,26 +233,34 @@ static void send_all(struct sim_endpoint *endpoint)
                      endpoint->side);
         }
     }
+    return pulls > 0;
 }
 
-/* Asks for a write event where bytes wait for a socket, and says whether any socket is busy. */
-static bool ask_for_events(struct sim_endpoint *endpoint)
+/* One that has taken its fill is asked again: what it was given may be on its way already. */
+static void send_all(struct sim_endpoint *endpoint)
+{
+    do {
+        look_at_links(endpoint);
+    } while (send_round(endpoint) && !endpoint->host->world->failed);
+}
+
+/* Asks for a write event where bytes wait for a socket. */
+static void ask_for_events(struct sim_endpoint *endpoint)
 {
     struct braid_subflow *subflow = NULL;
-    bool busy = false;
 
     while ((subflow = braid_session_subflow_after(endpoint->session, subflow))) {
         struct sim_link *link = braid_subflow_user(subflow);
-        uint64_t mark = braid_subflow_lowat(subflow) / 2; /* as Linux does */
-        busy |= link->busy;
+        if (endpoint->side == 0) {
+            sim_dialler_watch(endpoint, link);
+        }
         if (sim_pipe_space(link->pipe, link->side) == 0) {
             sim_pipe_want_write(link->pipe, link->side, UINT64_MAX);
-        } else if (braid_subflow_wants_room(subflow) &&
-                   sim_pipe_unsent(link->pipe, link->side) >= mark) {
-            sim_pipe_want_write(link->pipe, link->side, mark);
+        } else if (braid_subflow_room(subflow) < ROOM_NONE && braid_subflow_wants_room(subflow)) {
+            /* half of it, as Linux does */
+            sim_pipe_want_write(link->pipe, link->side, braid_subflow_lowat(subflow) / 2);
         }
     }
-    return busy;
 }
 
 /* ---- actions ---- */
@@ -357,14 +376,10 @@ static void check_memory(struct sim_endpoint *endpoint)
     }
 }
 
-static void arm(struct sim_endpoint *endpoint, bool busy)
+static void arm(struct sim_endpoint *endpoint)
 {
     uint64_t when = braid_session_deadline(endpoint->session);
-    uint64_t sample = endpoint->host->world->now + LOOK_EVERY;
 
-    if (busy && !endpoint->host->driver->blind && sample < when) {
-        when = sample;
-    }
     if (when == BRAID_NEVER) {
         sim_timer_clear(&endpoint->timer);
     } else {
@@ -380,7 +395,6 @@ void sim_endpoint_pump(struct sim_endpoint *endpoint)
         return;
     }
     endpoint->pumping = true;
-    look_at_links(endpoint);
     send_all(endpoint);
     while (!endpoint->host->world->failed &&
            braid_session_next_action(endpoint->session, &action)) {
@@ -393,7 +407,8 @@ void sim_endpoint_pump(struct sim_endpoint *endpoint)
     }
     sim_app_check(&endpoint->app);
     check_memory(endpoint);
-    arm(endpoint, ask_for_events(endpoint));
+    ask_for_events(endpoint);
+    arm(endpoint);
 }
 
 static void deadline_passed(void *arg)

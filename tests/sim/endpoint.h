@@ -13,11 +13,17 @@ struct sim_pair;
 
 #define SIM_SLOTS 16u
 
-/* A place for one subflow of a local session; it dials again when the subflow dies. */
+/* A place for one subflow of a local session. */
 struct sim_slot {
     struct sim_link *link; /* NULL: free */
-    uint64_t not_before;
-    uint64_t backoff;
+};
+
+/* A local session's use of one path. */
+struct sim_way {
+    uint64_t due;     /* not to be dialled before */
+    uint64_t backoff; /* the next wait; 0: none */
+    bool tried;       /* was dialled */
+    bool failed;      /* and could not be connected, last time */
 };
 
 struct sim_endpoint {
@@ -30,7 +36,8 @@ struct sim_endpoint {
     size_t window;
     uint64_t grace;
     struct sim_slot slots[SIM_SLOTS];
-    struct sim_timer timer; /* the session's deadline, and samples */
+    struct sim_way ways[SIM_PATHS_MAX];
+    struct sim_timer timer; /* the session's deadline */
     struct sim_timer dial;
     unsigned live;        /* links */
     uint64_t alone_since; /* when the last of them went */
@@ -58,7 +65,7 @@ void sim_endpoint_pump(struct sim_endpoint *endpoint);
 
 /* A link has become the session's, or is no more. */
 void sim_endpoint_joined(struct sim_endpoint *endpoint, struct sim_link *link);
-void sim_endpoint_parted(struct sim_endpoint *endpoint, struct sim_link *link);
+void sim_endpoint_parted(struct sim_endpoint *endpoint, struct sim_link *link, bool failed);
 
 /* Ends the session at once and without a word. */
 void sim_endpoint_vanish(struct sim_endpoint *endpoint);
@@ -68,8 +75,19 @@ void sim_endpoint_vanish(struct sim_endpoint *endpoint);
 /* Dials as many subflows as are wanted and allowed now. */
 void sim_dialler_run(struct sim_endpoint *endpoint);
 
-/* The link of a slot is gone. */
-void sim_dialler_failed(struct sim_endpoint *endpoint, struct sim_link *link);
+/* A dial has succeeded: the link is a subflow now; or the session did not want it any more. */
+void sim_dialler_connected(struct sim_endpoint *endpoint, struct sim_link *link);
+void sim_dialler_refused(struct sim_endpoint *endpoint, struct sim_link *link);
+
+/* A dial has failed. */
+void sim_dialler_failed(struct sim_endpoint *endpoint, struct sim_link *link, int error);
+
+/* A subflow is gone; failed: not in order. */
+void sim_dialler_lost(struct sim_endpoint *endpoint, struct sim_link *link, bool failed);
+
+/* Takes note of what the core thinks of the subflow; it was sampled. */
+void sim_dialler_watch(struct sim_endpoint *endpoint, struct sim_link *link);
+void sim_dialler_measured(struct sim_endpoint *endpoint, struct sim_link *link);
 
 /* Gives up what is being dialled. */
 void sim_dialler_stop(struct sim_endpoint *endpoint);

@@ -40,8 +40,13 @@ struct sim_link {
     enum sim_link_state state;
     unsigned side;
     unsigned path;
-    unsigned slot;      /* local: of the dialler */
-    uint64_t joined_at; /* when it became LIVE; 0: not yet */
+    unsigned slot;  /* local: of the dialler */
+    bool counted;   /* local: the path's state knows of it ... */
+    bool unwell;    /* ... and that it is silent */
+    bool outdated;  /* local: another one is to take its place */
+    uint64_t since; /* local: of the dial or the subflow */
+    uint64_t measured_at;
+    uint64_t moved; /* bytes that had come or got through then */
     uint64_t sampled_at;
     bool busy;    /* something was written since a sample showed an empty socket */
     bool blocked; /* by a short write */

@@ -16,11 +16,13 @@ static void connected(struct sim_link *link)
     link->subflow = braid_subflow_add(endpoint->session, link->path, link, world->now);
     sim_timer_clear(&link->timeout);
     if (!link->subflow) {
-        sim_dialler_failed(endpoint, link);
+        sim_dialler_refused(endpoint, link);
         sim_link_end(link, false);
         return;
     }
+    braid_subflow_set_backup(link->subflow, link->host->run->scenario->paths[link->path].backup);
     sim_endpoint_joined(endpoint, link);
+    sim_dialler_connected(endpoint, link);
     sim_note(world, SIM_NOTE_CONNECTED, link->pipe->number, link->path, endpoint->live);
 }
 
@@ -51,7 +53,7 @@ static void wake(void *arg)
             connected(link);
             sim_endpoint_pump(endpoint);
         } else if (state == SIM_END_DEAD) {
-            sim_dialler_failed(endpoint, link);
+            sim_dialler_failed(endpoint, link, BRAID_ERR_REFUSED);
             sim_link_end(link, false);
         }
         break;
@@ -82,7 +84,7 @@ static void timed_out(void *arg)
         return;
     }
     if (link->state == SIM_LINK_DIALLING) {
-        sim_dialler_failed(link->endpoint, link);
+        sim_dialler_failed(link->endpoint, link, BRAID_ERR_TIMED_OUT);
     }
     sim_link_end(link, link->state != SIM_LINK_DIALLING);
 }
@@ -128,8 +130,8 @@ void sim_link_adopt(struct sim_link *link, struct braid_chunk *input)
     link->fed = 0;
 }
 
-/* It has no session any more. */
-static void part(struct sim_link *link)
+/* It has no session any more; failed: not in order. */
+static void part(struct sim_link *link, bool failed)
 {
     struct sim_endpoint *endpoint = link->endpoint;
 
@@ -138,13 +140,13 @@ static void part(struct sim_link *link)
     sim_link_adopt(link, NULL);
     sim_timer_clear(&link->unblock);
     if (endpoint && link->state == SIM_LINK_LIVE) {
-        sim_endpoint_parted(endpoint, link);
+        sim_endpoint_parted(endpoint, link, failed);
     }
 }
 
 void sim_link_end(struct sim_link *link, bool abort)
 {
-    part(link);
+    part(link, abort);
     link->state = SIM_LINK_GONE;
     sim_timer_clear(&link->wake);
     sim_timer_clear(&link->timeout);
@@ -161,7 +163,7 @@ void sim_link_release(struct sim_link *link, int error)
         sim_link_end(link, true);
         return;
     }
-    part(link);
+    part(link, false);
     link->state = SIM_LINK_LINGER;
     sim_pipe_shutdown(link->pipe, link->side);
     sim_timer_set(&link->timeout, link->host->world->now + LINGER);

@@ -85,6 +85,7 @@ struct sim_path_spec {
     uint64_t delay; /* one way, microseconds */
     uint64_t queue; /* microseconds of it at that rate */
     uint32_t loss;  /* one segment of so many is lost; 0: none */
+    bool backup;    /* its subflows are for when those of other paths do not work */
 };
 
 void sim_path_init(struct sim_path *path, struct sim_world *world, unsigned index,

@@ -83,7 +83,9 @@ static void set_up(struct sim_run *run)
                       sim_pipe_deliver);
         path->accept = sim_host_accept;
         path->accept_arg = &run->hosts[1];
-        run->path_count++;
+        if (!braid_path_state_init(&run->states[run->path_count++])) {
+            abort();
+        }
     }
     run->starved = scenario->drivers[0].memory || scenario->drivers[1].memory;
     sim_host_init(&run->hosts[0], run, 0);
@@ -151,6 +153,7 @@ static void clean_up(struct sim_run *run)
     sim_host_clear(&run->hosts[1]);
     for (unsigned i = 0; i < run->path_count; i++) {
         run->counters.swallowed += run->paths[i].swallowed;
+        braid_path_state_clear(&run->states[i]);
         sim_path_clear(&run->paths[i]);
     }
     while (run->pipes) {

@@ -5,6 +5,8 @@
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
 
+#include "event/path_state.h"
+
 #include "host.h"
 #include "scenario.h"
 
@@ -53,6 +55,7 @@ struct sim_run {
     struct sim_world world;
     const struct sim_scenario *scenario;
     struct sim_path paths[SIM_PATHS_MAX];
+    struct braid_path_state states[SIM_PATHS_MAX]; /* what the local host knows of them */
     unsigned path_count;
     struct sim_host hosts[2];
     struct sim_pipe *pipes;

@@ -579,5 +579,6 @@ void sim_tcp_sample(const struct sim_pipe *pipe, unsigned side, struct braid_sam
     sample->unacked = (uint32_t)flow->board.count;
     sample->bytes_acked = flow->una;
     sample->delivered = flow->delivered;
+    sample->sacked = (uint32_t)flow->board.sacked;
     sample->backoff = flow->backoff;
 }
