@@ -225,6 +225,10 @@ void sim_congestion_acked(struct sim_congestion *c, uint32_t segments, uint64_t 
         return;
     }
     pace = pace_of(c, segments, now / SIM_MS);
+    if (c->grown >= pace) { /* saved while it grew more slowly */
+        c->grown = 0;
+        c->cwnd++;
+    }
     c->grown += segments;
     c->cwnd += c->grown / pace;
     c->grown %= pace;
