@@ -130,6 +130,11 @@ static void note_received(struct sim_app *app, size_t n)
     app->received += n;
     app->received_at = world->now;
     run->counters.bytes += n;
+    run->last_byte = world->now;
+    if (app->spec->kind == SIM_APP_REQUEST && app->received / app->spec->response > app->answered) {
+        app->answered = app->received / app->spec->response;
+        sim_run_note_round_trip(run, world->now - app->asked_at);
+    }
 }
 
 /* Reads once, some of what there is; false: nothing more for now. */
@@ -213,7 +218,11 @@ static bool write_once(struct sim_app *app, uint64_t allowed)
     sim_note(world, SIM_NOTE_SENT, app->endpoint->side, app->sent, written);
     braid_session_commit(app->endpoint->session, written, world->now);
     app->sent += written;
-    if (spec->think) {
+    app->asked_at = world->now;
+    if (spec->rest_at && !app->rested && app->sent >= spec->rest_at) {
+        app->rested = true;
+        app->write_at = world->now + spec->rest;
+    } else if (spec->think) {
         app->write_at = world->now + sim_rng_below(&world->rng, spec->think + 1);
     }
     return true;

@@ -23,11 +23,13 @@ struct sim_app {
     uint64_t write_at, read_at; /* not before */
     uint64_t received_at;
     uint64_t longest_gap;
-    uint64_t rounds;
-    bool open;     /* may write: local, or the target was reached */
-    bool readable; /* until peek says that there is nothing */
-    bool full;     /* reserve said that there is no room */
+    uint64_t asked_at; /* when the latest request was complete */
+    uint64_t answered; /* rounds */
+    bool open;         /* may write: local, or the target was reached */
+    bool readable;     /* until peek says that there is nothing */
+    bool full;         /* reserve said that there is no room */
     bool paused;
+    bool rested;
     bool shut;
     bool eof;
     bool over; /* aborted, or the session has closed */

@@ -111,9 +111,12 @@ void sim_counters_print(const struct sim_counters *c, FILE *out)
             (double)c->resent / 1048576.0);
     fprintf(out,
             "%" PRIu64 " subflows dialled, %" PRIu64 " lost, %" PRIu64 " refused; %" PRIu64
-            " segments swallowed\n",
-            c->dials, c->lost, c->refused, c->swallowed);
-    fprintf(out, "%" PRIu64 " aborts by applications\nends:", c->aborted);
+            " segments swallowed, %" PRIu64 " dropped\n",
+            c->dials, c->lost, c->refused, c->swallowed, c->dropped);
+    fprintf(out,
+            "%" PRIu64 " in redundant mode, %" PRIu64 " with backup paths, %" PRIu64
+            " aborts by applications\nends:",
+            c->redundant, c->backups, c->aborted);
     for (int i = 0; i < SIM_ENDS; i++) {
         if (c->ends[i] > 0) {
             fprintf(out, " %" PRIu64 " %s;", c->ends[i], i ? braid_strerror(i) : "in order");

@@ -44,7 +44,7 @@ struct sim_endpoint *sim_endpoint_new(struct sim_host *host, struct sim_pair *pa
     endpoint->began_at = world->now;
     sim_timer_init(&endpoint->timer, world, deadline_passed, endpoint);
     sim_timer_init(&endpoint->dial, world, sim_dialler_expired, endpoint);
-    sim_app_init(&endpoint->app, endpoint, &host->run->scenario->apps[host->side]);
+    sim_app_init(&endpoint->app, endpoint, sim_run_app(host->run, pair, host->side));
     endpoint->next = host->endpoints;
     host->endpoints = endpoint;
     pair->ends[host->side] = endpoint;
@@ -101,6 +101,7 @@ static void sample(struct sim_endpoint *endpoint, struct sim_link *link)
     if (endpoint->side == 0) {
         sim_dialler_measured(endpoint, link);
     }
+    sim_trace_subflow(endpoint, link);
 }
 
 void sim_endpoint_joined(struct sim_endpoint *endpoint, struct sim_link *link)
@@ -370,6 +371,11 @@ static void check_memory(struct sim_endpoint *endpoint)
     }
     if (used > sessions * (2 * endpoint->window + POOL_SLACK)) {
         sim_fail(endpoint->host->world, "side %u: the pool holds %zu bytes", endpoint->side, used);
+    }
+    if (endpoint->host->budget.max &&
+        braid_pool_bytes(endpoint->host->pool) > endpoint->host->budget.max) {
+        sim_fail(endpoint->host->world, "side %u: the host holds %zu bytes", endpoint->side,
+                 braid_pool_bytes(endpoint->host->pool));
     }
     if (stats.drained != endpoint->app.received || stats.committed != endpoint->app.sent) {
         sim_fail(endpoint->host->world, "side %u: the statistics miscount", endpoint->side);

@@ -21,6 +21,8 @@ void sim_host_init(struct sim_host *host, struct sim_run *run, unsigned side)
     if (!host->pool) {
         abort();
     }
+    host->budget.max = host->driver->max_memory;
+    braid_pool_set_budget(host->pool, &host->budget);
 }
 
 static void free_links(struct sim_host *host)

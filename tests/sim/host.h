@@ -64,6 +64,7 @@ struct sim_host {
     struct sim_world *world;
     const struct sim_driver_spec *driver;
     struct braid_pool *pool;
+    struct braid_budget budget;
     uint64_t instance;
     unsigned side;
     struct sim_link *links;

@@ -258,6 +258,7 @@ bool sim_link_feed(struct sim_link *link)
             chunk->fill += (uint32_t)n;
             total += n;
             sim_note(world, SIM_NOTE_READ, link->pipe->number, link->side, n);
+            sim_run_note_use(link->host->run, link->path, n);
         }
         int result = feed_slices(link);
         if (result < 0) {

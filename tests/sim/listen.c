@@ -56,6 +56,7 @@ static struct sim_endpoint *create(struct sim_host *host, const struct braid_hel
     struct sim_pair *pair = sim_run_pair(host->run, hello->session);
     struct braid_session_config config = {
         .role = BRAID_REMOTE,
+        .mode = hello->flags & BRAID_HELLO_REDUNDANT ? BRAID_MODE_REDUNDANT : BRAID_MODE_AGGREGATE,
         .id = hello->session,
         .instance = host->instance,
         .seed = sim_rng_next(&host->world->rng),

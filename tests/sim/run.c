@@ -32,6 +32,15 @@ struct sim_pair *sim_run_pair(struct sim_run *run, uint64_t id)
     return NULL;
 }
 
+const struct sim_app_spec *sim_run_app(const struct sim_run *run, const struct sim_pair *pair,
+                                       unsigned side)
+{
+    const struct sim_scenario *scenario = run->scenario;
+
+    return scenario->beside && pair != &run->pairs[0] ? &scenario->beside[side]
+                                                      : &scenario->apps[side];
+}
+
 static void start_session(void *arg)
 {
     struct sim_pair *pair = arg;
@@ -40,6 +49,7 @@ static void start_session(void *arg)
     struct sim_host *host = &run->hosts[0];
     struct braid_session_config config = {
         .role = BRAID_LOCAL,
+        .mode = scenario->mode,
         .id = pair->id,
         .instance = host->instance,
         .seed = sim_rng_next(&run->world.rng),
@@ -83,10 +93,12 @@ static void set_up(struct sim_run *run)
                       sim_pipe_deliver);
         path->accept = sim_host_accept;
         path->accept_arg = &run->hosts[1];
+        run->counters.backups |= scenario->paths[run->path_count].backup;
         if (!braid_path_state_init(&run->states[run->path_count++])) {
             abort();
         }
     }
+    run->counters.redundant = scenario->mode == BRAID_MODE_REDUNDANT;
     run->starved = scenario->drivers[0].memory || scenario->drivers[1].memory;
     sim_host_init(&run->hosts[0], run, 0);
     sim_host_init(&run->hosts[1], run, 1);
@@ -99,6 +111,58 @@ static void set_up(struct sim_run *run)
         run->pairs[sessions].intruder = true;
     }
     sim_faults_start(run);
+}
+
+/* ---- what is measured ---- */
+
+void sim_run_note_use(struct sim_run *run, unsigned path, uint64_t bytes)
+{
+    for (unsigned i = 0; i < SIM_USES_MAX; i++) {
+        const struct sim_use *use = &run->scenario->uses[i];
+        if (use->path == path && use->from <= run->world.now && run->world.now < use->until) {
+            run->used[i] += bytes;
+        }
+    }
+}
+
+void sim_run_note_round_trip(struct sim_run *run, uint64_t took)
+{
+    if (run->round_trip_count < SIM_ROUNDS_MAX) {
+        run->round_trips[run->round_trip_count++] = took;
+    }
+}
+
+uint64_t sim_run_goodput(const struct sim_run *run)
+{
+    return run->last_byte ? run->counters.bytes * 8 * SIM_SECOND / run->last_byte : 0;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static uint64_t median_round_trip(struct sim_run *run)
+{
+    unsigned n = run->round_trip_count;
+
+    qsort(run->round_trips, n, sizeof(*run->round_trips), compare_times);
+    return n > 0 ? run->round_trips[n / 2] : 0;
+}
+
+static void take_results(struct sim_run *run, struct sim_result *result)
+{
+    result->failed = run->world.failed;
+    result->longest_gap = run->longest_gap;
+    result->first_byte = run->first_byte;
+    result->last_byte = run->last_byte;
+    result->goodput = sim_run_goodput(run);
+    result->round_trip = run->round_trip;
+    result->hash = run->world.hash;
+    memcpy(result->used, run->used, sizeof(result->used));
+    memcpy(result->failure, run->world.failure, sizeof(result->failure));
 }
 
 /* ---- from the start to the end ---- */
@@ -153,6 +217,7 @@ static void clean_up(struct sim_run *run)
     sim_host_clear(&run->hosts[1]);
     for (unsigned i = 0; i < run->path_count; i++) {
         run->counters.swallowed += run->paths[i].swallowed;
+        run->counters.dropped += run->paths[i].dropped;
         braid_path_state_clear(&run->states[i]);
         sim_path_clear(&run->paths[i]);
     }
@@ -174,6 +239,9 @@ void sim_counters_add(struct sim_counters *sum, const struct sim_counters *one)
     sum->lost += one->lost;
     sum->refused += one->refused;
     sum->swallowed += one->swallowed;
+    sum->dropped += one->dropped;
+    sum->redundant += one->redundant;
+    sum->backups += one->backups;
     sum->aborted += one->aborted;
     for (unsigned i = 0; i < SIM_ENDS; i++) {
         sum->ends[i] += one->ends[i];
@@ -194,6 +262,7 @@ void sim_run(const struct sim_scenario *scenario, uint64_t seed, FILE *trace,
     if (run_until_over(run, scenario->budget)) {
         settle(run);
     }
+    run->round_trip = median_round_trip(run);
     if (!run->world.failed) {
         sim_verdict(run);
     }
@@ -202,10 +271,7 @@ void sim_run(const struct sim_scenario *scenario, uint64_t seed, FILE *trace,
     run->counters.failed = run->world.failed;
     run->counters.virtual_time = run->ended;
     sim_counters_add(counters, &run->counters);
-    result->failed = run->world.failed;
-    result->longest_gap = run->longest_gap;
-    result->hash = run->world.hash;
-    memcpy(result->failure, run->world.failure, sizeof(result->failure));
+    take_results(run, result);
     sim_world_clear(&run->world);
     free(run);
 }

@@ -11,6 +11,7 @@
 #include "scenario.h"
 
 #define SIM_ENDS 128
+#define SIM_ROUNDS_MAX 4096u
 
 /* What the runs of a batch have done, summed up. */
 struct sim_counters {
@@ -23,6 +24,9 @@ struct sim_counters {
     uint64_t lost;           /* subflows */
     uint64_t refused;        /* subflows, by the remote endpoint */
     uint64_t swallowed;      /* segments in black holes */
+    uint64_t dropped;        /* segments, by full queues and by chance */
+    uint64_t redundant;      /* runs in that mode */
+    uint64_t backups;        /* runs with a backup path */
     uint64_t aborted;        /* sessions, by an application */
     uint64_t ends[SIM_ENDS]; /* of sessions, by enum braid_error */
     uint64_t faults[SIM_FAULTS];
@@ -66,6 +70,11 @@ struct sim_run {
     bool restarted;
     bool starved; /* memory was short somewhere */
     uint64_t first_byte;
+    uint64_t last_byte;
+    uint64_t used[SIM_USES_MAX];          /* bytes, of each demand of the scenario */
+    uint64_t round_trips[SIM_ROUNDS_MAX]; /* of requests and responses, the first so many */
+    unsigned round_trip_count;
+    uint64_t round_trip; /* the median; 0: there was none */
     uint64_t longest_gap;
     uint64_t ended;     /* when the last session closed */
     uint64_t last_lost; /* when a subflow died the last time */
@@ -77,6 +86,11 @@ struct sim_result {
     char failure[256];
     uint64_t hash;        /* of the timeline */
     uint64_t longest_gap; /* at the first session's receiving applications */
+    uint64_t first_byte;
+    uint64_t last_byte;
+    uint64_t round_trip; /* the median; 0: there was none */
+    uint64_t used[SIM_USES_MAX];
+    uint64_t goodput; /* bits a second, to the last byte */
 };
 
 /* Runs a scenario; trace may be NULL. What it did is added to counters. */
@@ -90,6 +104,28 @@ struct sim_pipe *sim_run_dial(struct sim_run *run, unsigned path, sim_notify_cb 
 
 /* The session of this id that is not an intruder's, or NULL. */
 struct sim_pair *sim_run_pair(struct sim_run *run, uint64_t id);
+
+/* What one side's application does. */
+const struct sim_app_spec *sim_run_app(const struct sim_run *run, const struct sim_pair *pair,
+                                       unsigned side);
+
+/* So many bytes were read off a path. */
+void sim_run_note_use(struct sim_run *run, unsigned path, uint64_t bytes);
+
+/* An application had a response after so long. */
+void sim_run_note_round_trip(struct sim_run *run, uint64_t took);
+
+/* Bits a second that came out of all this. */
+uint64_t sim_run_goodput(const struct sim_run *run);
+
+/* The timeline's line about a subflow that was sampled (trace.c). */
+void sim_trace_subflow(const struct sim_endpoint *endpoint, const struct sim_link *link);
+
+/*
+ * How long plain TCP takes for so many bytes over a path alone, from SYN to the last byte, in
+ * microseconds (plain.c).
+ */
+uint64_t sim_plain_transfer(const struct sim_path_spec *spec, uint64_t bytes, uint64_t seed);
 
 /* Sets up a scenario's faults (fault.c). */
 void sim_faults_start(struct sim_run *run);

@@ -10,11 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/session.h"
+
 #include "path.h"
 
 #define SIM_PATHS_MAX 4u
 #define SIM_FAULTS_MAX 16u
 #define SIM_SESSIONS_MAX 3u
+#define SIM_USES_MAX 4u
 #define SIM_ALL UINT32_MAX /* target of a fault */
 #define SIM_ANY_END (-1)
 
@@ -70,6 +73,8 @@ struct sim_app_spec {
     uint64_t read_rate; /* bytes a second; 0: no limit */
     uint64_t pause_at;  /* when so many bytes have been received (0: never) ... */
     uint64_t pause;     /* ... nothing more is read for so long */
+    uint64_t rest_at;   /* when so many bytes have been sent (0: never) ... */
+    uint64_t rest;      /* ... nothing more is sent for so long */
     bool fin_after_eof; /* finishes only when the peer has */
     enum sim_abort abort;
     uint64_t abort_value;
@@ -85,11 +90,26 @@ struct sim_driver_spec {
     uint32_t latency;      /* microseconds until something is noticed, any up to this */
     bool blind;            /* no samples: the socket is not TCP */
     bool small_chunks;
-    size_t memory; /* cap of the pool */
+    size_t memory;     /* cap of the pool */
+    size_t max_memory; /* what it should hold at the most, all sessions together */
+};
+
+/* How much of the bytes goes over one path in some time, framing included. */
+struct sim_use {
+    unsigned path;
+    uint64_t from, until; /* until 0: there is no such demand */
+    uint64_t least, most; /* bytes read off it by both ends; most 0: any */
+};
+
+/* A path alone, and how many percent of what plain TCP has out of it there must be at least. */
+struct sim_versus {
+    unsigned path;
+    unsigned percent; /* 0: there is no such demand */
 };
 
 struct sim_scenario {
     const char *name;
+    enum braid_mode mode;
     struct sim_path_spec paths[SIM_PATHS_MAX]; /* up to the first without a rate */
     unsigned subflows;
     unsigned first;        /* of them at the start; 0: 1 */
@@ -101,6 +121,7 @@ struct sim_scenario {
     uint64_t stagger;      /* between the starts of two sessions */
     uint64_t intruder_at;  /* when someone with another token comes to the first session */
     struct sim_app_spec apps[2];
+    const struct sim_app_spec *beside; /* two, of the sessions after the first; NULL: the same */
     struct sim_driver_spec drivers[2];
     struct sim_fault faults[SIM_FAULTS_MAX];
 
@@ -111,15 +132,22 @@ struct sim_scenario {
     unsigned max_dials;      /* 0: any */
     unsigned min_dials;
     unsigned min_refused; /* subflows that the remote endpoint has refused */
-    unsigned goodput;     /* percent of the best path's rate, from start to end; 0: any */
-    unsigned max_resent;  /* percent of the bytes; 0: any */
-    bool nothing_resent;
+    unsigned goodput;     /* thousandths of all paths' rates, to the last byte; 0: any */
+    struct sim_versus versus;
+    unsigned max_resent;     /* thousandths of the bytes; 0: any */
+    uint64_t max_round_trip; /* the median of what an application had to wait for a response */
+    struct sim_use uses[SIM_USES_MAX];
     int ends[2]; /* why each end closes; SIM_ANY_END: see verdict.c */
 };
 
-/* The table, and how many it holds. */
+/* The tables: single things that may happen, and what many paths make of it. */
 extern const struct sim_scenario sim_scenarios[];
 extern const unsigned sim_scenario_count;
+extern const struct sim_scenario sim_path_scenarios[];
+extern const unsigned sim_path_scenario_count;
+
+/* Of both tables, in this order; NULL: there are not so many. */
+const struct sim_scenario *sim_scenario_at(unsigned i);
 
 /* NULL: there is none of this name. */
 const struct sim_scenario *sim_scenario_find(const char *name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every scenario of the table; that a run is a function of its seed; that each allocation may fail;
- * and that the simulator finds what it claims to look for.
+ * Every scenario of the table of single things; that a run is a function of its seed; that each
+ * allocation may fail; that the simulator finds what it claims to look for; and that its TCP is
+ * one.
  */
 #include <check.h>
 #include <stdlib.h>
@@ -106,11 +107,50 @@ START_TEST(slow_is_found)
 {
     struct sim_scenario s = *sim_scenario_find("one-path-up");
 
-    s.goodput = 101;
+    s.goodput = 1001;
     ck_assert(run(&s, 1).failed);
-    s = *sim_scenario_find("hole-everywhere-for-5-s");
+    s = *sim_scenario_find("both-away-for-5-s");
     s.max_gap = 4 * SIM_SECOND;
     ck_assert(run(&s, 1).failed);
+}
+END_TEST
+
+START_TEST(misuse_of_paths_is_found)
+{
+    struct sim_scenario s = *sim_scenario_find("backup-is-not-used");
+
+    ck_assert(!run(&s, 1).failed);
+    s.uses[0].most = 0;
+    s.uses[0].least = 1 << 20;
+    ck_assert(run(&s, 1).failed);
+    s.uses[0].least = 0;
+    s.versus.percent = 110;
+    ck_assert(run(&s, 1).failed);
+    s = *sim_scenario_find("echo-idle");
+    s.max_round_trip = 9 * SIM_MS;
+    ck_assert(run(&s, 1).failed);
+}
+END_TEST
+
+/* What Linux was measured to make of the same emulated paths, and some percent to either side. */
+START_TEST(plain_tcp_is_like_linux)
+{
+    static const struct {
+        struct sim_path_spec path;
+        uint64_t bytes;
+        uint64_t least, most; /* milliseconds */
+    } cases[] = {
+        {{.rate = 100000000, .delay = 5000, .queue = 50000}, 60000000, 4900, 5200},
+        {{.rate = 100000000, .delay = 5000, .queue = 50000}, 1000000, 110, 135},
+        {{.rate = 20000000, .delay = 25000, .queue = 100000}, 6000000, 2500, 2900},
+        {{.rate = 100000000, .delay = 25000, .queue = 50000, .loss = 200}, 10000000, 8000, 26000},
+    };
+
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        uint64_t took = sim_plain_transfer(&cases[_i].path, cases[_i].bytes, seed);
+        ck_assert_uint_ge(took, cases[_i].least * SIM_MS);
+        ck_assert_uint_le(took, cases[_i].most * SIM_MS);
+    }
 }
 END_TEST
 
@@ -128,6 +168,8 @@ int main(void)
     tcase_add_test(simulator, late_is_found);
     tcase_add_test(simulator, wrong_end_is_found);
     tcase_add_test(simulator, slow_is_found);
+    tcase_add_test(simulator, misuse_of_paths_is_found);
+    tcase_add_loop_test(simulator, plain_tcp_is_like_linux, 0, 4);
     suite_add_tcase(suite, table);
     suite_add_tcase(suite, simulator);
 

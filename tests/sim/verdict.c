@@ -161,15 +161,41 @@ static void judge_gap(struct sim_run *run, const struct sim_endpoint *e)
     }
 }
 
-static uint64_t best_rate(const struct sim_run *run)
+static void judge_goodput(struct sim_run *run)
 {
-    uint64_t best = 0;
+    const struct sim_scenario *scenario = run->scenario;
+    uint64_t goodput = sim_run_goodput(run);
+    uint64_t sum = 0;
 
     for (unsigned i = 0; i < run->path_count; i++) {
-        uint64_t rate = run->scenario->paths[i].rate;
-        best = rate > best ? rate : best;
+        sum += scenario->paths[i].rate;
     }
-    return best;
+    if (goodput * 1000 < sum * scenario->goodput) {
+        sim_fail(&run->world, "goodput was %llu bit/s, %llu thousandths of the sum of the paths",
+                 (unsigned long long)goodput, (unsigned long long)(goodput * 1000 / sum));
+    }
+    if (scenario->versus.percent > 0) {
+        uint64_t bytes = run->counters.bytes;
+        uint64_t plain =
+            sim_plain_transfer(&scenario->paths[scenario->versus.path], bytes, run->world.seed);
+        if (run->last_byte * scenario->versus.percent > plain * 100) {
+            sim_fail(&run->world, "%llu bytes took %llu us, plain TCP over path %u alone %llu us",
+                     (unsigned long long)bytes, (unsigned long long)run->last_byte,
+                     scenario->versus.path, (unsigned long long)plain);
+        }
+    }
+}
+
+static void judge_uses(struct sim_run *run)
+{
+    for (unsigned i = 0; i < SIM_USES_MAX; i++) {
+        const struct sim_use *use = &run->scenario->uses[i];
+        if (run->used[i] < use->least || (use->most && run->used[i] > use->most)) {
+            sim_fail(&run->world, "%llu bytes went over path %u from %.3f to %.3f s",
+                     (unsigned long long)run->used[i], use->path, (double)use->from / 1e6,
+                     (double)use->until / 1e6);
+        }
+    }
 }
 
 static void judge_bounds(struct sim_run *run)
@@ -177,7 +203,6 @@ static void judge_bounds(struct sim_run *run)
     const struct sim_scenario *scenario = run->scenario;
     const struct sim_counters *c = &run->counters;
     struct sim_world *world = &run->world;
-    uint64_t goodput = run->ended ? c->bytes * 8 * SIM_SECOND / run->ended : 0;
 
     for (unsigned side = 0; side < 2; side++) {
         if (run->pairs[0].ends[side]) {
@@ -196,12 +221,13 @@ static void judge_bounds(struct sim_run *run)
     if (c->refused < scenario->min_refused) {
         sim_fail(world, "only %llu subflows were refused", (unsigned long long)c->refused);
     }
-    if (goodput * 100 < best_rate(run) * scenario->goodput) {
-        sim_fail(world, "goodput was %llu bit/s, %llu %% of the best path",
-                 (unsigned long long)goodput, (unsigned long long)(goodput * 100 / best_rate(run)));
+    judge_goodput(run);
+    judge_uses(run);
+    if (scenario->max_round_trip && run->round_trip > scenario->max_round_trip) {
+        sim_fail(world, "a response took %llu us, half of them less",
+                 (unsigned long long)run->round_trip);
     }
-    if ((scenario->max_resent && c->resent * 100 > c->bytes * scenario->max_resent) ||
-        (scenario->nothing_resent && c->resent * 100 > c->bytes)) {
+    if (scenario->max_resent && c->resent * 1000 > c->bytes * scenario->max_resent) {
         sim_fail(world, "%llu bytes were sent again", (unsigned long long)c->resent);
     }
 }
