@@ -46,6 +46,8 @@ static void draw_paths(struct draw *d)
         path->rate = scale(d, 1000000, 1000000000);
         path->delay = scale(d, 50, 150 * SIM_MS);
         path->queue = scale(d, 2 * SIM_MS, 200 * SIM_MS);
+        path->loss = chance(d, 10) ? (uint32_t)scale(d, 30, 10000) : 0;
+        path->backup = d->paths > 1 && chance(d, 12);
         d->slowest = path->rate < d->slowest ? path->rate : d->slowest;
         d->longest = path->delay > d->longest ? path->delay : d->longest;
     }
@@ -55,6 +57,7 @@ static void draw_session(struct draw *d)
 {
     struct sim_scenario *s = d->s;
 
+    s->mode = chance(d, 12) ? BRAID_MODE_REDUNDANT : BRAID_MODE_AGGREGATE;
     s->subflows = (unsigned)(chance(d, 25) ? 1 : range(d, 2, 8));
     s->first = (unsigned)range(d, 0, s->subflows);
     s->max_subflows = chance(d, 8) ? (unsigned)range(d, 1, 4) : 0;
@@ -131,6 +134,11 @@ static void draw_habits(struct draw *d, struct sim_app_spec *app)
         uint64_t most = 4 * SIM_SECOND * app->write_max / (app->total + 1);
         app->think = scale(d, 10, 20 + (most < 300 * SIM_MS ? most : 300 * SIM_MS));
         d->extra += app->think * (3 * app->total / app->write_max + 60);
+    }
+    if (chance(d, 6) && app->total > 0) { /* long enough for a keepalive at times */
+        app->rest_at = range(d, 1, app->total);
+        app->rest = scale(d, 10 * SIM_MS, 60 * SIM_SECOND);
+        d->extra += app->rest;
     }
     app->fin_after_eof = chance(d, 15);
     app->answer_delay = chance(d, 50) ? 0 : scale(d, 10, 200 * SIM_MS);

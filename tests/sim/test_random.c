@@ -41,7 +41,10 @@ START_TEST(random_runs)
     ck_assert_uint_gt(batch.counters.swallowed, 0);
     ck_assert_uint_gt(batch.counters.refused, 0);
     ck_assert_uint_gt(batch.counters.lost, 0);
+    ck_assert_uint_gt(batch.counters.dropped, 0);
     ck_assert_uint_gt(batch.counters.aborted, 0);
+    ck_assert_uint_gt(batch.counters.redundant, 0);
+    ck_assert_uint_gt(batch.counters.backups, 0);
 }
 END_TEST
 
