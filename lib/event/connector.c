@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "connector.h"
+#include "connector_internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,37 +19,9 @@
 #define BACKOFF_MAX (30 * BRAID_SECOND)
 #define LIVED (2 * BRAID_SECOND)              /* long enough to begin with the back-off anew */
 #define BACKUP_TIME (300 * BRAID_MILLISECOND) /* for other paths to connect */
-#define CUT_TIME (500 * BRAID_MILLISECOND)
-#define STUCK_MIN (100 * BRAID_MILLISECOND)
-#define SYN_AGAIN (1 * BRAID_SECOND) /* after so long the kernel sends its first SYN again */
 #define HANDSHAKE_MIN (1 * BRAID_SECOND)
 #define HANDSHAKE_MAX (3 * BRAID_SECOND) /* so that there is time for another way */
 #define MEASURE_TIME (250 * BRAID_MILLISECOND)
-
-struct braid_slot {
-    struct braid_session_path *session_path;
-    struct braid_dial *dial;
-    struct braid_handshake *handshake; /* with TLS, once the dial has connected */
-    unsigned remote;                   /* which of the path's is dialled */
-    struct braid_subflow_io *subflow;
-    union braid_endpoint reached; /* by the latest dial */
-    uint64_t since;               /* of the dial or the subflow */
-    uint64_t measured;
-    uint64_t moved; /* bytes that had come or got through then */
-    bool unwell;    /* the path knows that the subflow is silent */
-    bool doubtful;  /* the way was gone meanwhile, or the machine asleep */
-};
-
-struct braid_connector {
-    struct braid_session_io *io;
-    size_t size; /* of this memory */
-    uint64_t started;
-    unsigned slot_count;
-    unsigned path_count;
-    bool has_backup;
-    struct braid_slot *slots; /* behind the paths */
-    struct braid_session_path paths[];
-};
 
 /* ---- life ---- */
 
@@ -118,39 +90,27 @@ struct braid_connector *braid_connector_new(struct braid_session_io *io,
     return connector;
 }
 
-static struct braid_path_state *state_of(const struct braid_session_path *session_path)
-{
-    return &session_path->use->path->state;
-}
-
-static bool is_down(const struct braid_session_path *session_path)
-{
-    return braid_path_state_view(state_of(session_path)).health == BRAID_PATH_DOWN;
-}
-
-/* The subflow of a slot is no longer looked after. */
-static void let_go(struct braid_slot *slot, bool failed, uint64_t now)
+void braid_slot_let_go(struct braid_slot *slot, bool failed, uint64_t now)
 {
     slot->subflow = NULL;
-    braid_path_state_gone(state_of(slot->session_path), slot->unwell, failed, now);
+    braid_path_state_gone(braid_session_path_state(slot->session_path), slot->unwell, failed, now);
     slot->unwell = false;
 }
 
-/* Whether it is on its way to a subflow. */
-static bool is_dialling(const struct braid_slot *slot)
+void braid_slot_give_up(struct braid_slot *slot, uint64_t now)
 {
-    return slot->dial != NULL || slot->handshake != NULL;
-}
-
-static void give_up(struct braid_slot *slot, uint64_t now)
-{
-    if (!is_dialling(slot))
+    if (!braid_slot_is_dialling(slot))
         return;
     braid_dial_cancel(slot->dial);
     slot->dial = NULL;
     braid_handshake_cancel(slot->handshake);
     slot->handshake = NULL;
-    braid_path_state_release(state_of(slot->session_path), now);
+    braid_path_state_release(braid_session_path_state(slot->session_path), now);
+}
+
+static bool is_down(const struct braid_session_path *session_path)
+{
+    return braid_path_state_view(braid_session_path_state(session_path)).health == BRAID_PATH_DOWN;
 }
 
 void braid_connector_free(struct braid_connector *connector)
@@ -165,11 +125,11 @@ void braid_connector_free(struct braid_connector *connector)
         for (unsigned k = 0; k < session_path->count; k++) {
             struct braid_slot *slot = &session_path->slots[k];
 
-            give_up(slot, now);
+            braid_slot_give_up(slot, now);
             if (slot->subflow == NULL)
                 continue;
             slot->subflow->slot = NULL;
-            let_go(slot, false, now);
+            braid_slot_let_go(slot, false, now);
         }
         braid_path_use_end(session_path);
     }
@@ -210,7 +170,7 @@ void braid_connector_lost(struct braid_slot *slot, bool failed)
 
     if (now - slot->since >= LIVED)
         session_path->backoff = 0;
-    let_go(slot, failed, now);
+    braid_slot_let_go(slot, failed, now);
     back_off(session_path, now); /* nothing the first time */
 }
 
@@ -229,7 +189,8 @@ void braid_connector_watch(struct braid_slot *slot)
     if (unwell == slot->unwell)
         return;
     slot->unwell = unwell;
-    if (braid_path_state_silent(state_of(slot->session_path), unwell, braid_clock()))
+    if (braid_path_state_silent(braid_session_path_state(slot->session_path), unwell,
+                                braid_clock()))
         tell_returned(slot->session_path->use);
 }
 
@@ -245,7 +206,8 @@ void braid_connector_measured(struct braid_slot *slot, uint64_t now)
     if (stats.moved == slot->moved)
         since = 0;
     slot->moved = stats.moved;
-    if (braid_path_state_measured(state_of(slot->session_path), stats.rtt, stats.rate, since, now))
+    if (braid_path_state_measured(braid_session_path_state(slot->session_path), stats.rtt,
+                                  stats.rate, since, now))
         tell_returned(slot->session_path->use);
 }
 
@@ -351,7 +313,7 @@ static void on_handshake(const struct braid_transport *transport, const char *wh
 /* As long as two dials may take, within bounds: the other end has to think about it too. */
 static uint64_t handshake_time(const struct braid_session_path *session_path)
 {
-    uint64_t time = 2 * braid_path_state_patience(state_of(session_path),
+    uint64_t time = 2 * braid_path_state_patience(braid_session_path_state(session_path),
                                                   session_path->use->path->remote_count);
 
     if (time < HANDSHAKE_MIN)
@@ -437,7 +399,7 @@ static unsigned count_dials(const struct braid_session_path *session_path)
     unsigned n = 0;
 
     for (unsigned i = 0; i < session_path->count; i++)
-        n += is_dialling(&session_path->slots[i]) ? 1 : 0;
+        n += braid_slot_is_dialling(&session_path->slots[i]) ? 1 : 0;
     return n;
 }
 
@@ -489,8 +451,8 @@ static bool may_probe(struct braid_session_path *session_path, uint64_t now)
     /* A new session that finds all paths down tries them all. */
     for (unsigned i = 0; i < connector->path_count && force; i++)
         force = is_down(&connector->paths[i]);
-    if (braid_path_state_ask(state_of(session_path), session_path->use->path->remote_count, force,
-                             now, &when))
+    if (braid_path_state_ask(braid_session_path_state(session_path),
+                             session_path->use->path->remote_count, force, now, &when))
         return true;
     session_path->due = when;
     return false;
@@ -503,8 +465,8 @@ static void settle(struct braid_session_path *session_path, unsigned n, uint64_t
     unsigned dials = count_dials(session_path);
 
     for (unsigned i = session_path->count; i-- > 0 && dials > 0 && live + dials > n;) {
-        if (is_dialling(&session_path->slots[i])) {
-            give_up(&session_path->slots[i], now);
+        if (braid_slot_is_dialling(&session_path->slots[i])) {
+            braid_slot_give_up(&session_path->slots[i], now);
             dials--;
         }
     }
@@ -515,7 +477,7 @@ static void settle(struct braid_session_path *session_path, unsigned n, uint64_t
     for (unsigned i = 0; i < session_path->count && live + dials < n; i++) {
         struct braid_slot *slot = &session_path->slots[i];
 
-        if (slot->subflow != NULL || is_dialling(slot))
+        if (slot->subflow != NULL || braid_slot_is_dialling(slot))
             continue;
         dial(slot, now);
         dials++;
@@ -542,6 +504,13 @@ static bool is_waiting(const struct braid_session_path *session_path, unsigned n
     return live + dials < n && (live > 0 || dials == 0);
 }
 
+bool braid_session_path_misses(const struct braid_session_path *session_path)
+{
+    unsigned wanted = braid_session_subflows_wanted(session_path->connector->io->session);
+
+    return is_waiting(session_path, wanted_on(session_path, wanted, true));
+}
+
 uint64_t braid_connector_deadline(const struct braid_connector *connector, uint64_t now)
 {
     uint64_t deadline = BRAID_NEVER;
@@ -559,96 +528,4 @@ uint64_t braid_connector_deadline(const struct braid_connector *connector, uint6
         connector->started + BACKUP_TIME < deadline)
         deadline = connector->started + BACKUP_TIME;
     return deadline;
-}
-
-/* ---- for all that use a path ---- */
-
-/* The subflow goes on until another one has taken its place. */
-static void set_aside(struct braid_slot *slot, uint64_t now)
-{
-    slot->subflow->slot = NULL;
-    slot->subflow->outdated = slot->session_path;
-    let_go(slot, false, now);
-}
-
-/* A dial's age from when on a fresh one is expected to connect sooner. */
-static uint64_t stuck_time(const struct braid_session_path *session_path)
-{
-    uint64_t rtt = braid_path_state_view(state_of(session_path)).rtt;
-
-    if (rtt == 0 || 2 * rtt > SYN_AGAIN)
-        return SYN_AGAIN;
-    return 2 * rtt > STUCK_MIN ? 2 * rtt : STUCK_MIN;
-}
-
-bool braid_session_path_hurry(struct braid_session_path *session_path, uint64_t now, uint64_t due)
-{
-    struct braid_connector *connector = session_path->connector;
-    unsigned wanted = braid_session_subflows_wanted(connector->io->session);
-    uint64_t stuck = stuck_time(session_path);
-
-    session_path->backoff = 0;
-    session_path->due = due;
-    for (unsigned i = 0; i < session_path->count; i++) {
-        struct braid_slot *slot = &session_path->slots[i];
-
-        if (is_dialling(slot) && now - slot->since >= stuck)
-            give_up(slot, now);
-        if (slot->subflow != NULL && (slot->unwell || slot->doubtful))
-            set_aside(slot, now);
-    }
-    if (!is_waiting(session_path, wanted_on(session_path, wanted, true)))
-        return false;
-    braid_session_io_arm(connector->io, now);
-    return true;
-}
-
-void braid_session_path_cut(struct braid_session_path *session_path, uint64_t now)
-{
-    for (unsigned i = 0; i < session_path->count; i++) {
-        struct braid_slot *slot = &session_path->slots[i];
-
-        give_up(slot, now);
-        if (slot->subflow == NULL)
-            continue;
-        slot->doubtful = true;
-        braid_subflow_io_cut(slot->subflow, now);
-    }
-    session_path->failed = true;
-    if (session_path->due < now + CUT_TIME)
-        session_path->due = now + CUT_TIME;
-    braid_session_io_wake(session_path->connector->io);
-}
-
-void braid_session_path_doubt(struct braid_session_path *session_path)
-{
-    for (unsigned i = 0; i < session_path->count; i++)
-        session_path->slots[i].doubtful = session_path->slots[i].subflow != NULL;
-}
-
-void braid_session_path_renew(struct braid_session_path *session_path,
-                              const union braid_endpoint *source, uint64_t now)
-{
-    for (unsigned i = 0; i < session_path->count; i++) {
-        struct braid_slot *slot = &session_path->slots[i];
-        struct braid_subflow_io *subflow = slot->subflow;
-
-        if (subflow == NULL || subflow->peer.family == AF_UNIX ||
-            braid_endpoint_same_host(braid_subflow_io_local(subflow), source))
-            continue;
-        set_aside(slot, now);
-        session_path->due = now;
-    }
-    braid_session_io_arm(session_path->connector->io, now);
-}
-
-void braid_session_path_lose(struct braid_session_path *session_path,
-                             const union braid_endpoint *address)
-{
-    for (unsigned i = 0; i < session_path->count; i++) {
-        struct braid_subflow_io *subflow = session_path->slots[i].subflow;
-
-        if (subflow != NULL && braid_endpoint_same_host(braid_subflow_io_local(subflow), address))
-            braid_subflow_io_condemn(subflow, "its source address is gone");
-    }
 }
