@@ -140,19 +140,23 @@ def test_keygen():
     assert names[0] != names[1] and names[2:] == ('web', 'web')
 
 
+def into(path):
+    """braid keygen, its output where the shell puts it."""
+    return run(['sh', '-c', 'exec "$0" keygen >"$1"', braid_path(), path])
+
+
 @pytest.mark.parametrize('umask', [0o022, 0o000, 0o077])
 def test_keygen_into_a_file(world, umask):
     """Whatever the shell has made of the file, it is closed to others before there is a key in it."""
+    path = world.path('web.key')
     before = os.umask(umask)
     try:
-        with open(world.path('web.key'), 'w', encoding='ascii') as file:
-            result = run(['sh', '-c', f'exec {braid_path()} keygen >&{file.fileno()}'],
-                         pass_fds=(file.fileno(),))
+        result = into(path)
     finally:
         os.umask(before)
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
-    assert stat.S_IMODE(os.stat(world.path('web.key')).st_mode) == 0o600
-    assert os.path.getsize(world.path('web.key')) > 64
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert os.path.getsize(path) > 64
 
 
 @pytest.mark.parametrize('arguments', [['stray'], ['--name', ''], ['--name', 'a b'], ['--name'],
@@ -165,8 +169,6 @@ def test_keygen_refuses(arguments):
 
 
 def test_keygen_says_when_it_cannot_write():
-    with open('/dev/full', 'wb') as full:
-        result = run(['sh', '-c', f'exec {braid_path()} keygen >&{full.fileno()}'],
-                     pass_fds=(full.fileno(),))
+    result = into('/dev/full')
     assert result.returncode == 1
     assert 'No space left' in result.stderr
