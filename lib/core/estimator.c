@@ -83,12 +83,12 @@ static void measure_rate(struct braid_estimator *e, uint64_t arrived, bool full,
     e->rate_arrived = arrived;
 }
 
-/* One round trip in eight the path may have more. */
+/* One round trip in eight the path may have more, if it delivers what it has. */
 static void note_reach(struct braid_estimator *e, uint64_t now)
 {
     uint64_t span = e->rtt > MEASURE_MIN ? e->rtt : MEASURE_MIN;
 
-    if (now < e->reach_at)
+    if (now < e->reach_at || (!e->reaching && braid_estimator_silence(e, now) > span))
         return;
     e->reaching = !e->reaching;
     e->reach_at = now + (e->reaching ? span : 7 * span);
@@ -167,10 +167,12 @@ void braid_estimator_round_trip(struct braid_estimator *e, uint64_t rtt)
 void braid_estimator_written(struct braid_estimator *e, uint64_t n, uint64_t now)
 {
     e->outq += n;
-    if (e->sampled && !e->waiting) {
-        e->waiting = true;
-        e->moved = now;
-    }
+    if (!e->sampled || e->waiting)
+        return;
+    e->waiting = true;
+    e->moved = now;
+    if (now - e->pause_start >= 2 * PAUSE_EPOCH)
+        e->pause[0] = e->pause[1] = 0; /* of a time long gone */
 }
 
 void braid_estimator_arrived(struct braid_estimator *e, uint64_t now)
