@@ -190,7 +190,8 @@ def test_the_name_appears_at_the_end(world, protocol):
     pulling.process.kill()
     pulling.wait()
     assert content(target) == before
-    assert_failed(pushing, 'broke off|ended early')
+    # A kill may show as a reset or as an end.
+    assert_failed(pushing, 'broke off|ended early|did not say')
 
 
 # ---- failures: both ends fail, and say why ----

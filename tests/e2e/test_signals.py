@@ -19,7 +19,7 @@ def refused(address):
     try:
         net.connect(address).close()
         return False
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # as the listener closes: either
         return True
 
 
