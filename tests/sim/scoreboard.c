@@ -194,6 +194,9 @@ void sim_arrivals_clear(struct sim_arrivals *arrivals)
 
 static void cut_out(struct sim_arrivals *arrivals, size_t from, size_t to)
 {
+    if (from == to) {
+        return; /* there may be none at all */
+    }
     memmove(&arrivals->spans[from], &arrivals->spans[to],
             (arrivals->count - to) * sizeof(*arrivals->spans));
     arrivals->count -= to - from;
