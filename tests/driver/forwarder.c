@@ -158,7 +158,7 @@ void forwarder_close(struct forwarder *f)
 
 int forwarder_is_open(const struct forwarder *f, unsigned i)
 {
-    return f->lanes[i][0].from >= 0;
+    return i < f->count && f->lanes[i][0].from >= 0;
 }
 
 unsigned forwarder_open_count(const struct forwarder *f)
@@ -172,6 +172,7 @@ unsigned forwarder_open_count(const struct forwarder *f)
 
 void forwarder_cut(struct forwarder *f, unsigned i)
 {
+    ck_assert_uint_lt(i, f->count);
     connection_close(&f->lanes[i][0], 1);
 }
 

@@ -229,8 +229,40 @@ static void on_log(enum braid_severity severity, const char *message, void *arg)
     (void)severity;
     w->lines++;
     snprintf(w->last_line, sizeof w->last_line, "%s", message);
+    if (strlen(message) + 2 <= sizeof w->log - w->log_fill)
+        w->log_fill += (size_t)sprintf(w->log + w->log_fill, "%s\n", message);
     if (getenv("BRAID_TEST_LOG") != NULL)
         fprintf(stderr, "log: %s\n", message);
+}
+
+void log_forget(struct world *w)
+{
+    w->log_fill = 0;
+    w->log[0] = '\0';
+}
+
+bool was_logged(const struct world *w, const char *words)
+{
+    return strstr(w->log, words) != NULL;
+}
+
+struct logged {
+    const struct world *world;
+    const char *words;
+};
+
+static bool is_logged(void *arg)
+{
+    const struct logged *logged = arg;
+
+    return was_logged(logged->world, logged->words);
+}
+
+bool run_until_logged(struct world *w, const char *words)
+{
+    struct logged logged = {w, words};
+
+    return run_until(w->base, is_logged, &logged, PATIENCE);
 }
 
 struct braid_address *address_of(int fd)
@@ -301,7 +333,8 @@ void world_close_begin(struct world *w)
         app_free(&w->apps[i]);
         ck_assert_uint_eq(w->apps[i].calls_after_free, 0);
     }
-    ck_assert_msg(run_until(w->base, sessions_gone, w, 15), "sessions or sockets are left over");
+    ck_assert_msg(run_until(w->base, sessions_gone, w, PATIENCE),
+                  "sessions or sockets are left over");
 }
 
 void world_close(struct world *w)

@@ -15,6 +15,13 @@
 #define APPS_MAX 64
 #define PATHS_MAX 256
 
+/*
+ * Seconds that a test waits for what is bound to come. On a busy machine, under a sanitizer, it may
+ * take long; this is only how long a test that fails takes.
+ */
+#define PATIENCE 60.0
+#define TEST_TIMEOUT 300 /* of a whole test, for Check; more than several such waits */
+
 /* What an application does at one end of a stream, and what it has seen. */
 struct app {
     struct braid_stream *stream;
@@ -50,6 +57,8 @@ struct world {
     unsigned accepted;
     unsigned lines; /* of the log */
     char last_line[512];
+    char log[8192]; /* its lines from the first on, as far as there is room */
+    size_t log_fill;
 };
 
 /* Opens a world with its listener on 127.0.0.1; the options may still be changed. */
@@ -88,11 +97,20 @@ void app_free(struct app *app);
 
 typedef bool (*condition)(void *arg);
 
-/* Runs the loop until the condition holds; false: it did not within the seconds. */
+/*
+ * Runs the loop until the condition holds; false: it did not within the seconds, which are PATIENCE
+ * but where the test is about the time itself.
+ */
 bool run_until(struct event_base *base, condition holds, void *arg, double seconds);
 
 /* Runs the loop for a while, whatever happens. */
 void run_for(struct event_base *base, double seconds);
+
+/* Whether a line of the log has these words in it; runs the loop until one has; forgets them all.
+ */
+bool was_logged(const struct world *w, const char *words);
+bool run_until_logged(struct world *w, const char *words);
+void log_forget(struct world *w);
 
 /* Memory that a context's sessions hold. */
 size_t memory_in_use(const struct braid_context *context);
