@@ -270,7 +270,7 @@ int braid_credentials_read_keys(struct braid_credentials *credentials, const cha
 /* Says what OpenSSL has against a file. */
 static void complain(char *why, size_t size, const char *file, const char *what)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
 
     snprintf(why, size, "%s: %s: %s", file, what, reason != NULL ? reason : "not understood");
     ERR_clear_error();
@@ -286,15 +286,17 @@ static int no_passphrase(char *buf, int size, int writing, void *arg)
     return -1;
 }
 
-static bool use_private_key(SSL_CTX *tls, const char *file, char *why, size_t size)
+static bool use_private_key(SSL_CTX *tls, const struct braid_certificate_files *files, char *why,
+                            size_t size)
 {
+    const char *file = files->private_key;
     struct braid_vault vault;
     EVP_PKEY *key = NULL;
     BIO *bio;
     size_t len;
     bool used;
 
-    if (!braid_vault_read(&vault, file, &len, why, size))
+    if (!braid_vault_read(&vault, file, files->owner, &len, why, size))
         return false;
     bio = BIO_new_mem_buf(vault.memory, (int)len);
     if (bio != NULL)
@@ -309,24 +311,24 @@ static bool use_private_key(SSL_CTX *tls, const char *file, char *why, size_t si
 }
 
 int braid_credentials_load_certificate(struct braid_credentials *credentials,
-                                       const char *certificate, const char *private_key,
-                                       const char *ca, char *why, size_t size)
+                                       const struct braid_certificate_files *files, char *why,
+                                       size_t size)
 {
     SSL_CTX *tls = credentials->tls;
 
     if (credentials->certified || credentials->key_count > 0) {
-        snprintf(why, size, "%s: there are keys or a certificate already", certificate);
+        snprintf(why, size, "%s: there are keys or a certificate already", files->certificate);
         return -1;
     }
     ERR_clear_error();
-    if (SSL_CTX_use_certificate_chain_file(tls, certificate) != 1) {
-        complain(why, size, certificate, "no certificate in PEM");
+    if (SSL_CTX_use_certificate_chain_file(tls, files->certificate) != 1) {
+        complain(why, size, files->certificate, "no certificate in PEM");
         return -1;
     }
-    if (!use_private_key(tls, private_key, why, size))
+    if (!use_private_key(tls, files, why, size))
         return -1;
-    if (SSL_CTX_load_verify_locations(tls, ca, NULL) != 1) {
-        complain(why, size, ca, "no authorities' certificates in PEM");
+    if (SSL_CTX_load_verify_locations(tls, files->ca, NULL) != 1) {
+        complain(why, size, files->ca, "no authorities' certificates in PEM");
         return -1;
     }
     credentials->certified = true;

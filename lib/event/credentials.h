@@ -13,11 +13,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <openssl/ssl.h>
 
 #include "key.h"
 
 struct braid_credentials;
+
+struct braid_certificate_files {
+    const char *certificate;
+    const char *private_key;
+    const char *ca;
+    uid_t owner; /* who may have the private key's, besides root and us */
+};
 
 /* What a handshake has found out about the peer. */
 struct braid_peer {
@@ -35,8 +43,8 @@ void braid_credentials_unref(struct braid_credentials *credentials); /* NULL is 
 int braid_credentials_read_keys(struct braid_credentials *credentials, const char *text, size_t len,
                                 const char *source, char *why, size_t size);
 int braid_credentials_load_certificate(struct braid_credentials *credentials,
-                                       const char *certificate, const char *private_key,
-                                       const char *ca, char *why, size_t size);
+                                       const struct braid_certificate_files *files, char *why,
+                                       size_t size);
 int braid_credentials_add_peer(struct braid_credentials *credentials, const char *name);
 bool braid_credentials_is_locked(const struct braid_credentials *credentials);
 

@@ -11,6 +11,7 @@ struct braid_security {
     atomic_uint refs;
     pthread_mutex_t lock;
     struct braid_credentials *credentials; /* under the lock */
+    uid_t owner;                           /* of files; 0: root's, and our own */
 };
 
 struct braid_security *braid_security_new(void)
@@ -45,6 +46,11 @@ void braid_security_free(struct braid_security *security)
     free(security);
 }
 
+void braid_security_set_owner(struct braid_security *security, uid_t user)
+{
+    security->owner = user;
+}
+
 int braid_security_load_keys(struct braid_security *security, const char *file, char *why,
                              size_t size)
 {
@@ -52,7 +58,7 @@ int braid_security_load_keys(struct braid_security *security, const char *file, 
     size_t len;
     int count;
 
-    if (!braid_vault_read(&vault, file, &len, why, size))
+    if (!braid_vault_read(&vault, file, security->owner, &len, why, size))
         return -1;
     count = braid_security_read_keys(security, vault.memory, len, file, why, size);
     braid_vault_close(&vault);
@@ -68,8 +74,14 @@ int braid_security_read_keys(struct braid_security *security, const char *text, 
 int braid_security_load_certificate(struct braid_security *security, const char *certificate,
                                     const char *private_key, const char *ca, char *why, size_t size)
 {
-    return braid_credentials_load_certificate(security->credentials, certificate, private_key, ca,
-                                              why, size);
+    const struct braid_certificate_files files = {
+        .certificate = certificate,
+        .private_key = private_key,
+        .ca = ca,
+        .owner = security->owner,
+    };
+
+    return braid_credentials_load_certificate(security->credentials, &files, why, size);
 }
 
 int braid_security_add_peer(struct braid_security *security, const char *name)

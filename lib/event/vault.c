@@ -38,7 +38,7 @@ void braid_vault_close(struct braid_vault *vault)
 }
 
 /* What is wrong with a file as a place for a secret, and what to do; NULL: nothing. */
-static const char *judge(const struct stat *st, char *text, size_t size)
+static const char *judge(const struct stat *st, uid_t owner, char *text, size_t size)
 {
     if (!S_ISREG(st->st_mode))
         return "is not a regular file";
@@ -49,7 +49,7 @@ static const char *judge(const struct stat *st, char *text, size_t size)
                  (unsigned)(st->st_mode & 07777));
         return text;
     }
-    if (st->st_uid != 0 && st->st_uid != geteuid()) {
+    if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != owner) {
         snprintf(text, size,
                  "belongs to user %u; accepted: files of root, or of the user who reads them (%u)",
                  (unsigned)st->st_uid, (unsigned)geteuid());
@@ -76,8 +76,8 @@ static ssize_t read_all(int fd, char *memory, size_t room)
     return fill == room ? -1 : (ssize_t)fill;
 }
 
-bool braid_vault_read(struct braid_vault *vault, const char *file, size_t *len, char *why,
-                      size_t size)
+bool braid_vault_read(struct braid_vault *vault, const char *file, uid_t owner, size_t *len,
+                      char *why, size_t size)
 {
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* it may be a FIFO */
     const char *wrong;
@@ -92,7 +92,7 @@ bool braid_vault_read(struct braid_vault *vault, const char *file, size_t *len, 
             close(fd);
         return false;
     }
-    wrong = judge(&st, text, sizeof text);
+    wrong = judge(&st, owner, text, sizeof text);
     if (wrong == NULL && !braid_vault_open(vault, (size_t)st.st_size + 2))
         wrong = "out of memory";
     if (wrong == NULL && (n = read_all(fd, vault->memory, (size_t)st.st_size + 1)) >= 0)

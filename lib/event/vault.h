@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct braid_vault {
     void *memory; /* zeroed; NULL: none */
@@ -22,12 +23,12 @@ bool braid_vault_open(struct braid_vault *vault, size_t size);
 void braid_vault_close(struct braid_vault *vault);
 
 /*
- * Reads a whole file that holds a secret: a regular one, closed to group and others, of root or of
- * the user who runs this, of at most 64 KiB.
+ * Reads a whole file that holds a secret: a regular one, closed to group and others, of root, of
+ * the user who runs this or of owner, of at most 64 KiB.
  *
  * *len: bytes read; a zero follows them. Returns false with why set, "FILE: what is wrong".
  */
-bool braid_vault_read(struct braid_vault *vault, const char *file, size_t *len, char *why,
-                      size_t size);
+bool braid_vault_read(struct braid_vault *vault, const char *file, uid_t owner, size_t *len,
+                      char *why, size_t size);
 
 #endif

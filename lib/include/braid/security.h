@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include <braid/error.h>
 
@@ -34,6 +35,10 @@ BRAID_EXPORT struct braid_security *braid_security_new(void) BRAID_MUST_CHECK;
 
 /** Gives it up; streams and listeners that use it go on. NULL is allowed. */
 BRAID_EXPORT void braid_security_free(struct braid_security *security);
+
+/** Lets files with secrets belong to this user too; before they are read. 0, the default: nobody.
+ */
+BRAID_EXPORT void braid_security_set_owner(struct braid_security *security, uid_t user);
 
 /**
  * Adds the keys of a file: a listener accepts each of them, a connecting stream shows the first.
