@@ -76,7 +76,7 @@ static const struct status_kind session_kind = {
     "session",
     "subflows",
     NULL,
-    14,
+    15,
     {
         {"id", "id", STATUS_TEXT},
         {"tunnel", NULL, STATUS_TEXT},
@@ -92,6 +92,7 @@ static const struct status_kind session_kind = {
         {"subflows", "subflow_count", STATUS_NUMBER},
         {"lost", "lost", STATUS_NUMBER},
         {"age", "age", STATUS_NUMBER},
+        {"key", "key", STATUS_TEXT},
     },
 };
 static const struct status_kind subflow_kind = {

@@ -11,12 +11,12 @@
 
 /* ---- table ----------------------------------------------------------------------------------- */
 
-#define COLUMNS 9
+#define COLUMNS 10
 #define CELL 160 /* two addresses; longer unix paths are cut off */
 
 static const struct table_column columns[COLUMNS] = {
     {"SESSION", false}, {"ADDRESS", false}, {"STATE", false}, {"SENT", true}, {"RECEIVED", true},
-    {"RESENT", true},   {"RTT", true},      {"RATE", true},   {"AGE", true},
+    {"RESENT", true},   {"RTT", true},      {"RATE", true},   {"AGE", true},  {"KEY", false},
 };
 
 static int add_subflow(struct table *table, const struct status_record *subflow)
@@ -31,6 +31,7 @@ static int add_subflow(struct table *table, const struct status_record *subflow)
         units_bytes(status_number(subflow, SUBFLOW_SENT), text[0]),
         units_bytes(status_number(subflow, SUBFLOW_RECEIVED), text[1]),
         units_bytes(status_number(subflow, SUBFLOW_RESENT), text[2]),
+        "",
         "",
         "",
         "",
@@ -68,6 +69,7 @@ static int add_session(struct table *table, const struct status_record *session)
         "",
         "",
         units_age(status_number(session, SESSION_AGE), text[3]),
+        status_text(session, SESSION_KEY),
     };
     int result = table_add_row(table, cells);
 

@@ -11,6 +11,7 @@
 #include "daemon/config_ini.h"
 #include "daemon/config_paths.h"
 #include "daemon/config_report.h"
+#include "daemon/config_security.h"
 #include "daemon/config_table.h"
 
 #define MAX_NAME 64 /* bytes of a tunnel's name */
@@ -71,12 +72,18 @@ static void refuse_key(struct builder *b, struct scope *scope, struct config_ini
     discard(entry);
 }
 
-/* Completes what a repeatable key has appended. */
+/* Completes what has been appended. */
 static void note_line(struct scope *scope, const struct config_key *key, unsigned line)
 {
-    struct config_addresses *list = field_of(scope, key);
+    if (key->texts) {
+        struct config_texts *list = field_of(scope, key);
 
-    list->lines[list->count - 1] = line;
+        list->lines[list->count - 1] = line;
+    } else {
+        struct config_addresses *list = field_of(scope, key);
+
+        list->lines[list->count - 1] = line;
+    }
 }
 
 static void read_value(struct builder *b, struct scope *scope, const struct config_key *key,
@@ -85,7 +92,7 @@ static void read_value(struct builder *b, struct scope *scope, const struct conf
     const char *why = key->parse(key, entry->value, field_of(scope, key));
 
     if (why == NULL) {
-        if (key->repeatable)
+        if (key->repeatable || key->texts)
             note_line(scope, key, entry->line);
         return;
     }
@@ -296,6 +303,7 @@ static void build(struct config *config, FILE *stream, struct config_report *rep
             config->workers = count_processors();
         config_paths_resolve(config, &ini, report);
         config_check(config, &ini, report);
+        config_security_resolve(config, &ini, report);
     }
     config_ini_clear(&ini);
 }
@@ -333,6 +341,14 @@ static void free_addresses(struct config_addresses *list)
     free(list->lines);
 }
 
+static void free_texts(struct config_texts *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->at[i]);
+    free(list->at);
+    free(list->lines);
+}
+
 void config_free(struct config *config)
 {
     if (config == NULL)
@@ -342,6 +358,12 @@ void config_free(struct config *config)
 
         free(tunnel->name);
         free_addresses(&tunnel->listen);
+        free_texts(&tunnel->key);
+        free(tunnel->certificate);
+        free(tunnel->private_key);
+        free(tunnel->ca);
+        free_texts(&tunnel->peer_name);
+        braid_security_free(tunnel->protection);
         free_addresses(&tunnel->remote);
         for (size_t k = 0; k < tunnel->path_names.count; k++)
             free(tunnel->path_names.at[k]);

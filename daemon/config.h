@@ -38,6 +38,13 @@ struct config_addresses {
     size_t count;
 };
 
+/* A key that may be repeated: what was written, in the order of the file. */
+struct config_texts {
+    char **at;
+    unsigned *lines;
+    size_t count;
+};
+
 /* A key whose value is a list of names. */
 struct config_names {
     char **at;
@@ -81,8 +88,15 @@ struct config_tunnel {
     char *name;
     unsigned line; /* of the section's header, for messages */
     struct config_addresses listen;
+
     enum config_security security;
     bool insecure;
+    struct config_texts key; /* files */
+    char *certificate;       /* a file, as the next two; NULL: none */
+    char *private_key;
+    char *ca;
+    struct config_texts peer_name;
+    struct braid_security *protection; /* what all this says; NULL: nothing protects */
 
     /* local */
     struct config_addresses remote;

@@ -42,6 +42,7 @@ struct config_key {
     unsigned max;
     bool required;
     bool repeatable;
+    bool texts; /* it is appended to config_texts; repeatable and not so: to config_addresses */
     bool reloadable;      /* could change while the daemon runs, without an end to its sessions */
     const char *fallback; /* the default; NULL: there is none */
     const char *absent; /* where there is none and it is not required: what that means, in words */

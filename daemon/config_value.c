@@ -321,6 +321,49 @@ const char *config_value_priority(const struct config_key *key, const char *text
     return NULL;
 }
 
+const char *config_value_file(const struct config_key *key, const char *text, void *field)
+{
+    char **value = field;
+
+    (void)key;
+    if (*text != '/')
+        return "not an absolute path";
+    *value = strdup(text);
+    return *value != NULL ? NULL : no_memory;
+}
+
+/* Appends a text; its line is filled in by who knows it. */
+static const char *append_text(struct config_texts *list, const char *text)
+{
+    char **at = reallocarray(list->at, list->count + 1, sizeof(char *));
+    unsigned *lines;
+
+    if (at == NULL)
+        return no_memory;
+    list->at = at;
+    lines = reallocarray(list->lines, list->count + 1, sizeof(*lines));
+    if (lines == NULL)
+        return no_memory;
+    list->lines = lines;
+    lines[list->count] = 0;
+    at[list->count] = strdup(text);
+    return at[list->count] != NULL ? (list->count++, NULL) : no_memory;
+}
+
+const char *config_value_files(const struct config_key *key, const char *text, void *field)
+{
+    (void)key;
+    return *text == '/' ? append_text(field, text) : "not an absolute path";
+}
+
+const char *config_value_peer(const struct config_key *key, const char *text, void *field)
+{
+    (void)key;
+    if (!braid_name_is_valid(text))
+        return "no name that a certificate could bear";
+    return append_text(field, text);
+}
+
 const char *config_value_security(const struct config_key *key, const char *text, void *field)
 {
     enum config_security *value = field;

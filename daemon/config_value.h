@@ -53,6 +53,13 @@ const char *config_value_names(const struct config_key *key, const char *text, v
 /* enum config_priority. */
 const char *config_value_priority(const struct config_key *key, const char *text, void *field);
 
+/* char *: an absolute path of a file. */
+const char *config_value_file(const struct config_key *key, const char *text, void *field);
+
+/* struct config_texts: appends such a path, or the name that a certificate bears. */
+const char *config_value_files(const struct config_key *key, const char *text, void *field);
+const char *config_value_peer(const struct config_key *key, const char *text, void *field);
+
 /* enum config_security. */
 const char *config_value_security(const struct config_key *key, const char *text, void *field);
 

@@ -196,6 +196,14 @@ static void log_ready(const struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->config->tunnel_count; i++) {
         const struct tunnel *tunnel = &daemon->crew.tunnels[i];
+        const struct braid_security *protection = tunnel->config->protection;
+
+        if (protection != NULL && !braid_security_is_locked(protection)) {
+            log_line(BRAID_LOG_WARNING,
+                     "[%s %s] keys may be swapped out: raise the limit of locked memory "
+                     "(LimitMEMLOCK= in the unit, or ulimit -l)",
+                     tunnel_role(tunnel), tunnel->config->name);
+        }
 
         for (size_t j = 0; j < tunnel->socket_count; j++) {
             log_line(BRAID_LOG_INFO, "[%s %s] listening on %s", tunnel_role(tunnel),
@@ -286,13 +294,23 @@ static void stop(struct daemon *daemon)
     }
 }
 
+static bool has_secrets(const struct config *config)
+{
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        if (config->tunnels[i].protection != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int serve(const struct config *config)
 {
     struct daemon daemon = {.config = config};
     int result = EXIT_FAILURE;
 
     signal(SIGPIPE, SIG_IGN);
-    privileges_begin(config->user.name != NULL);
+    privileges_begin(config->user.name != NULL || has_secrets(config));
     log_set_level(config->log_level);
     if (start(&daemon) == 0) {
         event_base_dispatch(daemon.base);

@@ -103,11 +103,12 @@ static void log_end(const struct session *session, int error)
         snprintf(quoted, sizeof(quoted), "\"%s\"", braid_strerror(error));
     }
     log_line(BRAID_LOG_INFO,
-             "session %016" PRIx64 " tunnel=%s client=%s target=%s sent=%" PRIu64
+             "session %016" PRIx64 " tunnel=%s client=%s target=%s key=%s sent=%" PRIu64
              " received=%" PRIu64 " duration=%.3f subflows=%s resent=%" PRIu64 " end=%s",
              info.id, session->tunnel->config->name, session->client, target_text(session),
-             info.bytes_sent, info.bytes_received, (double)(clock_now() - session->started) / 1e6,
-             shares == NULL ? "" : shares, info.bytes_resent, quoted);
+             info.identity, info.bytes_sent, info.bytes_received,
+             (double)(clock_now() - session->started) / 1e6, shares == NULL ? "" : shares,
+             info.bytes_resent, quoted);
     free(shares);
 }
 
@@ -193,6 +194,9 @@ void session_write_status(const struct session *session, FILE *out)
     record_value(out, "client", session->client);
     record_value(out, "target", target_text(session));
     record_value(out, "state", state_text(session));
+    if (*info.identity != '\0') {
+        record_value(out, "key", info.identity);
+    }
     fprintf(out,
             " sent=%" PRIu64 " received=%" PRIu64 " resent=%" PRIu64 " backlog=%" PRIu64
             " unread=%" PRIu64 " subflows=%u lost=%u age=%" PRIu64 "\n",

@@ -87,6 +87,14 @@ static void write_path(FILE *out, const struct tunnel *tunnel, size_t index)
     putc('\n', out);
 }
 
+static const char *security_name(const struct config_tunnel *config)
+{
+    if (config->certificate != NULL) {
+        return "certificate";
+    }
+    return config->protection != NULL ? "key" : "none";
+}
+
 static void write_tunnel(FILE *out, struct tunnel *tunnel)
 {
     const struct config_tunnel *config = tunnel->config;
@@ -109,7 +117,8 @@ static void write_tunnel(FILE *out, struct tunnel *tunnel)
         record_value(out, "target", braid_address_text(config->target));
         fprintf(out, " max-subflows=%u", config->max_subflows);
     }
-    fprintf(out, " security=none sessions=%u total=%llu\n",
+    record_value(out, "security", security_name(config));
+    fprintf(out, " sessions=%u total=%llu\n",
             atomic_load_explicit(&tunnel->sessions, memory_order_relaxed),
             atomic_load_explicit(&tunnel->total, memory_order_relaxed));
     for (size_t i = 0; i < config->path_count; i++) {

@@ -159,6 +159,7 @@ static struct braid_options *make_options(const struct config_tunnel *config)
     } else {
         failed = braid_options_set_max_subflows(options, config->max_subflows);
     }
+    braid_options_set_security(options, config->protection);
     if (failed != 0) {
         braid_options_free(options);
         return NULL;

@@ -19,6 +19,16 @@ check() { # NAME COMMAND...: one test, in TAP
     fi
 }
 
+dir=$(mktemp -d)
+trap 'rm -r "$dir"' EXIT
+"$top_builddir/cli/braid" keygen >"$dir/web.key"
+
+# with_key FILE: a copy of an example that goes by a key that is there
+with_key() {
+    sed "s|^key = .*|key = $dir/web.key|" "$1" >"$dir/${1##*/}"
+    printf '%s\n' "$dir/${1##*/}"
+}
+
 # accepts FILE: with a word on standard output, and none on standard error
 accepts() {
     local said
@@ -28,22 +38,15 @@ accepts() {
 
 # The two ends need each other's address changed, and nothing else, to be of use on two machines.
 between_machines() {
-    local dir
-    dir=$(mktemp -d)
-    sed -e 's/^remote = .*/remote = vpn.example.net:7000/' -e 's/^;insecure = .*/insecure = yes/' \
-        "$top_srcdir/conf/braidd-local.ini" >"$dir/local.ini"
-    sed -e 's/^listen = .*/listen = 0.0.0.0:7000/' -e 's/^;insecure = .*/insecure = yes/' \
-        "$top_srcdir/conf/braidd-remote.ini" >"$dir/remote.ini"
-    accepts "$dir/local.ini" && accepts "$dir/remote.ini" && ! refused "$dir"
-    local result=$?
-    rm -r "$dir"
-    return "$result"
+    sed -i 's/^remote = .*/remote = vpn.example.net:7000/' "$(with_key "$top_srcdir/conf/braidd-local.ini")"
+    sed -i 's/^listen = .*/listen = 0.0.0.0:7000/' "$(with_key "$top_srcdir/conf/braidd-remote.ini")"
+    accepts "$dir/braidd-local.ini" && accepts "$dir/braidd-remote.ini" && ! refused
 }
 
-# refused DIR: without `insecure` they are, so that this test can fail
+# refused: in clear they are not accepted, so that this test can fail
 refused() {
-    sed -i '/^insecure/d' "$1/local.ini" "$1/remote.ini"
-    "$braidd" -t -c "$1/local.ini" 2>/dev/null || "$braidd" -t -c "$1/remote.ini" 2>/dev/null
+    sed -i 's/^key = .*/security = none/' "$dir/braidd-local.ini" "$dir/braidd-remote.ini"
+    "$braidd" -t -c "$dir/braidd-local.ini" 2>/dev/null || "$braidd" -t -c "$dir/braidd-remote.ini" 2>/dev/null
 }
 
 lint() { # FILE: not a warning, but what it does not know of this machine
@@ -62,7 +65,7 @@ planted_mistake() {
 }
 
 for file in "$top_srcdir"/conf/*.ini; do
-    check "${file##*/} is accepted" accepts "$file"
+    check "${file##*/} is accepted" accepts "$(with_key "$file")"
 done
 check "both are, with the addresses of two machines" between_machines
 if command -v mandoc >/dev/null; then

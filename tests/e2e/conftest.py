@@ -18,6 +18,7 @@ def pytest_configure(config):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     config.addinivalue_line('markers', 'heavy: much traffic or many sockets; not in a quick run')
+    config.addinivalue_line('markers', 'secured: run in clear, and with a key')
     config.addinivalue_line('markers', 'last: run after all others, whose time it uses')
 
 
@@ -40,10 +41,18 @@ def pytest_runtest_makereport(item, call):
         report.sections.extend((f'{name} ({call.when})', words) for name, words in here.logs())
 
 
+def pytest_generate_tests(metafunc):
+    """What is marked `secured` runs in clear and with a key; if it is heavy too, in clear only."""
+    marks = metafunc.definition
+    if marks.get_closest_marker('secured') and not marks.get_closest_marker('heavy') and \
+            'world' in metafunc.fixturenames:
+        metafunc.parametrize('world', ['clear', 'key'], indirect=True)
+
+
 @pytest.fixture
 def world(request):
     """An empty world, taken away after the test."""
-    here = World()
+    here = World(with_key=getattr(request, 'param', 'clear') == 'key')
     request.node.stash[WORLD] = here
     yield here
     here.stop()

@@ -172,22 +172,9 @@ def test_too_many_subflows_in_all(world):
         assert word in hits[0]
 
 
-LATER = [('braidd', 'metrics = 127.0.0.1:9464'),
-         ('local', 'key = /etc/braid/web.key'),
-         ('local', 'certificate = /etc/braid/web.crt'), ('local', 'private-key = /etc/x'),
-         ('local', 'ca = /etc/braid/ca'),
-         ('remote', 'key = /etc/braid/web.key'), ('remote', 'certificate = /etc/x'),
-         ('remote', 'private-key = /etc/x'), ('remote', 'ca = /etc/x')]
-
-
-@pytest.mark.parametrize('section, line', LATER, ids=[' '.join(item) for item in LATER])
-def test_not_supported_yet(world, section, line):
-    key = line.split()[0]
-    if section == 'braidd':
-        refused(world, ['[braidd]', line, *LOCAL], 2, 'braidd', key, 'not supported yet')
-    else:
-        lines = LOCAL if section == 'local' else REMOTE
-        refused(world, [*lines, line], 5, f'{section} web', key, 'not supported yet')
+def test_not_supported_yet(world):
+    refused(world, ['[braidd]', 'metrics = 127.0.0.1:9464', *LOCAL], 2, 'braidd', 'metrics',
+            'not supported yet')
 
 
 OPEN = [('local', 'remote = 192.0.2.1:7000'), ('local', 'remote = vpn.example.net:7000'),

@@ -9,6 +9,8 @@ import pytest
 from harness import net
 from harness.pattern import DOWN, UP
 
+pytestmark = pytest.mark.secured
+
 PROMPT = 3.0  # seconds: a round trip on loopback and much goodwill for a busy machine
 WORDS = b'x' * 1000
 

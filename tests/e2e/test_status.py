@@ -190,8 +190,8 @@ def test_a_unix_client(world, echo):
 # ---- the log line ----
 
 LINE = re.compile(r'session (?P<id>[0-9a-f]{16}) tunnel=(?P<tunnel>\S+) client=(?P<client>\S+) '
-                  r'target=(?P<target>\S+) sent=(?P<sent>\d+) received=(?P<received>\d+) '
-                  r'duration=(?P<duration>\d+\.\d+) subflows=(?P<subflows>\S*) '
+                  r'target=(?P<target>\S+) key=(?P<key>\S*) sent=(?P<sent>\d+) '
+                  r'received=(?P<received>\d+) duration=(?P<duration>\d+\.\d+) subflows=(?P<subflows>\S*) '
                   r'resent=(?P<resent>\d+) end=(?P<end>.+)$')
 SHARE = re.compile(r'(\d+):(\d+)\((\d+)%\)')
 
@@ -217,7 +217,7 @@ def test_the_line_of_an_orderly_end(world, tunnel, target):
     for role, end in ends.items():
         sent, received = (up, down) if role == 'local' else (down, up)
         assert (int(end['sent']), int(end['received'])) == (sent, received), role
-        assert end['tunnel'] == 'web'
+        assert end['tunnel'] == 'web' and end['key'] == ''
         assert 0 < float(end['duration']) < 60
         shares = [tuple(map(int, share)) for share in SHARE.findall(end['subflows'])]
         assert len(shares) == 4, end['subflows']

@@ -7,6 +7,8 @@ from harness import net
 from harness.pattern import DOWN, UP
 from harness.transfer import SUBFLOWS, Transfer
 
+pytestmark = pytest.mark.secured
+
 
 def test_a_transfer_gets_all_its_subflows(world, tunnel, target):
     transfer = Transfer(tunnel, target)

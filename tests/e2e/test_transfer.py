@@ -6,6 +6,8 @@ import pytest
 from harness import net, origin as origins
 from harness.pattern import DOWN, UP
 
+pytestmark = pytest.mark.secured
+
 KIB = 1024
 SIZES = [0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 5 * KIB * KIB + 3]
 PAIRS = [(size, size) for size in SIZES] + [(0, 3_000_001), (3_000_001, 0), (1, 3_000_001),

@@ -128,6 +128,11 @@ static const struct value values[] = {
     {L, "paths", "three", "*"},
     {L, "paths", "one one", "*"},
     {L, "paths", "one,two", "*"},
+    {L, "key", "a/b.pem", "not an absolute path"},
+    {L, "certificate", "a/b.pem", "not an absolute path"},
+    {L, "private-key", "a/b.pem", "not an absolute path"},
+    {L, "ca", "a/b.pem", "not an absolute path"},
+    {L, "peer-name", "*.example.net", "no name that a certificate could bear"},
     {L, "security", "none", NULL},
     {L, "security", "None", "no such security"},
     {L, "security", "tls", "no such security"},
@@ -175,6 +180,11 @@ static const struct value values[] = {
     {R, "target", "name.example:0", "port 0 cannot be connected to"},
     {R, "target", "name.example", ""},
     {R, "target", "http://name.example:80", ""},
+    {R, "key", "a/b.pem", "not an absolute path"},
+    {R, "certificate", "a/b.pem", "not an absolute path"},
+    {R, "private-key", "a/b.pem", "not an absolute path"},
+    {R, "ca", "a/b.pem", "not an absolute path"},
+    {R, "peer-name", "*.example.net", "no name that a certificate could bear"},
     {R, "security", "none", NULL},
     {R, "security", "key", "no such security"},
     {R, "insecure", "yes", NULL},
@@ -250,6 +260,19 @@ static const char *around(enum config_kind kind, const char *key)
 static const char *const headers[CONFIG_KINDS] = {
     [B] = "[braidd]", [L] = "[local a]", [R] = "[remote a]", [CONFIG_KIND_PATH] = "[path a]"};
 
+static bool replaces_none(const char *key)
+{
+    return strcmp(key, "key") == 0 || strcmp(key, "certificate") == 0;
+}
+
+/* What is there instead of security = none, and good only with files and others of its kind:
+ * test_config_security.c. */
+static bool is_file_of_secrets(const char *key)
+{
+    return replaces_none(key) || strcmp(key, "private-key") == 0 || strcmp(key, "ca") == 0 ||
+           strcmp(key, "peer-name") == 0;
+}
+
 /* A file with this line, its third, in a section of a kind, and all that is needed around it. */
 static void write_with(enum config_kind kind, const char *key, const char *line)
 {
@@ -257,7 +280,8 @@ static void write_with(enum config_kind kind, const char *key, const char *line)
     size_t n = (size_t)snprintf(text, sizeof(text), "; a comment\n%s\n%s\n", headers[kind], line);
 
     for (size_t i = 0; needed[kind][i] != NULL; i++)
-        if (strncmp(needed[kind][i], key, strlen(key)) != 0)
+        if (strncmp(needed[kind][i], key, strlen(key)) != 0 &&
+            !(replaces_none(key) && strncmp(needed[kind][i], "security", 8) == 0))
             n += (size_t)snprintf(text + n, sizeof(text) - n, "%s\n", needed[kind][i]);
     n += (size_t)snprintf(text + n, sizeof(text) - n, "%s", around(kind, key));
     config_file_write(text, n);
@@ -300,7 +324,7 @@ START_TEST(every_key_has_good_and_bad_values_above)
 {
     for (size_t i = 0; i < config_table_size; i++) {
         const struct config_key *key = &config_table[i];
-        bool good = false;
+        bool good = is_file_of_secrets(key->name);
         bool bad = false;
 
         for (size_t j = 0; j < VALUES; j++) {
@@ -358,7 +382,7 @@ START_TEST(keys_of_later_versions_are_not_supported_yet)
         free(errors);
         count++;
     }
-    ck_assert_uint_eq(count, 9);
+    ck_assert_uint_eq(count, 1);
 }
 END_TEST
 

@@ -13,10 +13,18 @@
 #include "tests/unit/config_file.h"
 
 #define HEADERS "[braidd], [local NAME], [remote NAME] or [path NAME]"
+#define NO_KEY                                                                                     \
+    "key: missing; accepted: key = FILE, made by braid keygen > FILE and copied to the other "     \
+    "end; "                                                                                        \
+    "or certificate = FILE; or security = none\n"
 #define ADDRESS "192.0.2.1:80, [2001:db8::1]:80 or unix:/path"
-#define LOCAL_KEYS "listen, remote, paths, security, insecure, subflows, mode, grace"
+#define LOCAL_KEYS                                                                                 \
+    "listen, remote, paths, key, certificate, private-key, ca, peer-name, security, insecure, "    \
+    "subflows, mode, grace"
 #define PATH_KEYS "interface, source, remote, subflows, priority, max-rate, congestion-control"
-#define REMOTE_KEYS "listen, target, security, insecure, max-subflows"
+#define REMOTE_KEYS                                                                                \
+    "listen, target, key, certificate, private-key, ca, peer-name, security, insecure, "           \
+    "max-subflows"
 
 #define LOCAL "[local web]\nlisten = 127.0.0.1:8080\nremote = 127.0.0.1:7000\nsecurity = none\n"
 #define REMOTE "[remote web]\nlisten = 127.0.0.1:7000\ntarget = 127.0.0.1:80\nsecurity = none\n"
@@ -161,12 +169,12 @@ static const struct mistake keys[] = {
      "max-half-open-per-source, max-half-open-memory, hello-time, max-join-failures\n"},
     {"[local web]\n",
      "t.ini:1: [local web] listen: missing; accepted: " ADDRESS "\n"
-     "t.ini:1: [local web] security: missing; accepted: none\n"
-     "t.ini:1: [local web] remote: missing; accepted: name.example:80, " ADDRESS "\n"},
+     "t.ini:1: [local web] remote: missing; accepted: name.example:80, " ADDRESS "\n"
+     "t.ini:1: [local web] " NO_KEY},
     {"; a\n[remote web]\n; b\n",
      "t.ini:2: [remote web] listen: missing; accepted: " ADDRESS "\n"
      "t.ini:2: [remote web] target: missing; accepted: name.example:80, " ADDRESS "\n"
-     "t.ini:2: [remote web] security: missing; accepted: none\n"},
+     "t.ini:2: [remote web] " NO_KEY},
     /* What is misspelt, or has a bad value, is not also called missing. */
     {"[remote web]\nlisen = 127.0.0.1:1\ntarget = localhost\nsecurity = tls\n",
      "t.ini:2: [remote web] lisen: unknown key, did you mean listen?; accepted: " REMOTE_KEYS "\n"

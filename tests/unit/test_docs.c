@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <check.h>
 
@@ -161,12 +162,44 @@ START_TEST(examples_show_every_key)
 }
 END_TEST
 
+#define KEY "/etc/braid/web.key"
+
+/* Reads an example, with the key that it names replaced by one that is there. */
+static struct config *read_example(const char *path, FILE *errors)
+{
+    char key[] = "/tmp/braid-key-XXXXXX";
+    char copy[] = "/tmp/braid-ini-XXXXXX";
+    FILE *key_file = fdopen(mkstemp(key), "w");
+    FILE *out = fdopen(mkstemp(copy), "w");
+    FILE *in = fopen(source(path), "r");
+    struct config *config;
+    char line[512];
+
+    ck_assert(key_file != NULL && out != NULL && in != NULL);
+    fprintf(key_file, "web %064d\n", 1);
+    fclose(key_file);
+    while (fgets(line, sizeof(line), in) != NULL) {
+        char *at = *line == ';' ? NULL : strstr(line, KEY);
+
+        if (at != NULL)
+            fprintf(out, "%.*s%s%s", (int)(at - line), line, key, at + strlen(KEY));
+        else
+            fputs(line, out);
+    }
+    fclose(in);
+    fclose(out);
+    config = config_read(copy, errors);
+    unlink(copy);
+    unlink(key);
+    return config;
+}
+
 START_TEST(examples_are_accepted)
 {
     char *errors = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&errors, &length);
-    struct config *config = config_read(source(examples[_i].path), out);
+    struct config *config = read_example(examples[_i].path, out);
 
     ck_assert_int_eq(fclose(out), 0);
     ck_assert_str_eq(errors, "");
@@ -174,6 +207,7 @@ START_TEST(examples_are_accepted)
     ck_assert_uint_eq(config->tunnel_count, 1);
     ck_assert_str_eq(config->tunnels[0].name, "web");
     ck_assert_str_eq(config->control, "/run/braid/control.sock");
+    ck_assert_ptr_nonnull(config->tunnels[0].protection);
     config_free(config);
 }
 END_TEST
@@ -181,8 +215,8 @@ END_TEST
 /* The two ends of one example. */
 START_TEST(examples_fit_together)
 {
-    struct config *local = config_read(source(examples[0].path), stderr);
-    struct config *remote = config_read(source(examples[1].path), stderr);
+    struct config *local = read_example(examples[0].path, stderr);
+    struct config *remote = read_example(examples[1].path, stderr);
 
     ck_assert_str_eq(braid_address_text(local->tunnels[0].remote.at[0]),
                      braid_address_text(remote->tunnels[0].listen.at[0]));

@@ -53,7 +53,7 @@ static const char *const whole[] = {
     "tunnel name=web role=remote listen=127.0.0.1:7000 target=127.0.0.1:81 max-subflows=16 "
     "security=none sessions=1 total=5",
     "session id=00000000000000ff tunnel=web role=local client=127.0.0.1:5 target=127.0.0.1:7000 "
-    "state=open sent=1 received=2 resent=3 age=4000000 future=x",
+    "state=open sent=1 received=2 resent=3 age=4000000 key=laptop future=x",
     "subflow session=00000000000000ff index=0 path=0 path-name=dsl local=127.0.0.1:6 "
     "peer=127.0.0.1:7000 "
     "state=active sent=1 received=2 resent=0 rtt=85 rate=125000",
@@ -101,7 +101,9 @@ START_TEST(test_json)
         "\"state\":\"down\",\"age\":61000000,\"subflows\":0,\"rtt\":0,\"rate\":0,"
         "\"error\":\"refused\"}],\"sessions\":["
         "{\"id\":\"00000000000000ff\",\"client\":\"127.0.0.1:5\",\"target\":\"127.0.0.1:7000\","
-        "\"state\":\"open\",\"sent\":1,\"received\":2,\"resent\":3,\"age\":4000000,\"subflows\":["
+        "\"state\":\"open\",\"sent\":1,\"received\":2,\"resent\":3,\"age\":4000000,\"key\":"
+        "\"laptop\","
+        "\"subflows\":["
         "{\"index\":0,\"path\":0,\"path_name\":\"dsl\",\"local\":\"127.0.0.1:6\",\"peer\":\"127.0."
         "0.1:7000\","
         "\"state\":\"active\",\"sent\":1,\"received\":2,\"resent\":0,\"rtt\":85,"
@@ -141,16 +143,16 @@ START_TEST(test_table)
         " [::1]:7\n"
         "  path lte: backup, down for 1m 01s (refused), 0 subflows; > 127.0.0.1:7000\n"
         "SESSION           ADDRESS                       STATE  SENT RECEIVED RESENT   RTT"
-        "        RATE AGE\n"
+        "        RATE AGE  KEY\n"
         "00000000000000ff  127.0.0.1:5                   open    1 B      2 B    3 B"
-        "                    4s\n"
+        "                    4s  laptop\n"
         "  0 path dsl      127.0.0.1:6 > 127.0.0.1:7000  active  1 B      2 B    0 B 85 us"
         " 1.00 Mbit/s\n"
         "\n"
         "remote web: 127.0.0.1:7000 > 127.0.0.1:81, at most 16 subflows, security none;"
         " 1 session, 5 in all\n"
         "SESSION           ADDRESS                       STATE  SENT RECEIVED RESENT   RTT"
-        "        RATE AGE\n"
+        "        RATE AGE  KEY\n"
         "00000000000000ff  127.0.0.1:6                   open    2 B      1 B    0 B"
         "                    4s\n"
         "  0 path 0        127.0.0.1:7000 > 127.0.0.1:6  active  2 B      1 B    0 B\n");

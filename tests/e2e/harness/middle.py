@@ -11,9 +11,10 @@ from . import net
 class Link:
     """One relayed connection; both directions are treated alike."""
 
-    def __init__(self, near, far, slice_bytes):
+    def __init__(self, near, far, slice_bytes, record):
         self.near, self.far = near, far
         self._slice = slice_bytes
+        self.recorded = {near: bytearray(), far: bytearray()} if record else {}
         self._open = threading.Event()
         self._open.set()
         self._alive = True
@@ -30,6 +31,8 @@ class Link:
                 self._open.wait()
                 if not self._alive:
                     return
+                if self.recorded:
+                    self.recorded[source].extend(data)
                 sink.sendall(data)
                 self.carried += len(data)
             if self._alive:
@@ -66,10 +69,15 @@ class Link:
 
 
 class Middle:
-    """Listens, and relays every connection to an address; slice_bytes is the most at a time."""
+    """
+    Listens, and relays every connection to an address; slice_bytes is the most at a time.
 
-    def __init__(self, to, slice_bytes=65536):
+    record: what each link's ends have sent is kept, by their sockets.
+    """
+
+    def __init__(self, to, slice_bytes=65536, record=False):
         self._to = to
+        self._record = record
         self._slice = slice_bytes
         self.links = []
         self.refusing = False
@@ -96,7 +104,7 @@ class Middle:
             near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for sock in (near, far):
                 sock.settimeout(None)
-            link = Link(near, far, self._slice)
+            link = Link(near, far, self._slice, self._record)
             self.links.append(link)
             link.start()
 

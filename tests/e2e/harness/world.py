@@ -9,17 +9,28 @@ from . import net, origin as origins, process
 
 
 class World:
-    """What a test has started."""
+    """What a test has started; with_key: subflows are under TLS, unless a test says otherwise."""
 
-    def __init__(self):
+    def __init__(self, with_key=False):
         self.directory = tempfile.mkdtemp(prefix='braid-e2e-', dir='/tmp')
         self.processes = []
         self._closers = []
         self._last_words = None
+        self.security = f'key = {self.key()}' if with_key else 'security = none'
 
     def path(self, name):
         """A path below the test's own directory, short enough for a unix socket."""
         return os.path.join(self.directory, name)
+
+    def key(self, *names, file='web.key'):
+        """A file with a fresh key for each name (web), that braid keygen has made."""
+        path = self.path(file)
+        keys = [process.run([process.braid_path(), 'keygen', '--name', name]).stdout
+                for name in names or ['web']]
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), 'w',
+                  encoding='ascii') as out:
+            out.write(''.join(keys))
+        return path
 
     def add(self, thing):
         """Has close() of a thing called at the end; returns the thing."""
@@ -48,16 +59,18 @@ class World:
         """A remote endpoint, and the address it listens on."""
         address = listen if listen.startswith('unix:') else f'{listen}:{net.free_port()}'
         address = more.pop('address', address)
+        security = more.pop('security', self.security)
         daemon = self.braidd(name, f'{top}\n[remote web]\nlisten = {address}\ntarget = {target}\n'
-                                   f'security = none\n{section}\n', **more)
+                                   f'{security}\n{section}\n', **more)
         daemon.address = address
         return daemon
 
     def local(self, remote, listen='127.0.0.1', name='local', top='', section='', **more):
         """A local endpoint, and the address it listens on."""
         address = listen if listen.startswith('unix:') else f'{listen}:{net.free_port()}'
+        security = more.pop('security', self.security)
         daemon = self.braidd(name, f'{top}\n[local web]\nlisten = {address}\nremote = {remote}\n'
-                                   f'security = none\n{section}\n', **more)
+                                   f'{security}\n{section}\n', **more)
         daemon.address = address
         return daemon
 
