@@ -22,6 +22,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
+#include "daemon/reload.h"
 #include "daemon/route_check.h"
 #include "daemon/status.h"
 #include "daemon/tunnel.h"
@@ -76,7 +77,7 @@ static void callback_signal(evutil_socket_t signal_number, short what, void *arg
 
     (void)what;
     if (signal_number == SIGHUP) {
-        log_line(BRAID_LOG_WARNING, "SIGHUP: reloading is not supported yet; restart instead");
+        reload(&daemon->crew);
     } else if (daemon->draining) {
         log_line(BRAID_LOG_NOTICE, "%s: stopping at once, %u sessions are reset",
                  signal_number == SIGINT ? "SIGINT" : "SIGTERM",

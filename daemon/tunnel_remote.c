@@ -126,6 +126,13 @@ void tunnel_remote_drain(struct tunnel_remote *remote)
     }
 }
 
+void tunnel_remote_recheck(struct tunnel_remote *remote)
+{
+    for (size_t i = 0; i < remote->count; i++) {
+        braid_listener_recheck(remote->listeners[i]);
+    }
+}
+
 void tunnel_remote_free(struct tunnel_remote *remote)
 {
     if (remote == NULL) {

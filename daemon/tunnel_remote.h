@@ -17,6 +17,9 @@ struct tunnel_remote *tunnel_remote_new(struct worker *worker, struct tunnel *tu
 /* Takes no new sessions any more; subflows still join those there are. */
 void tunnel_remote_drain(struct tunnel_remote *remote);
 
+/* Ends sessions whose key or certificate is not accepted any more. */
+void tunnel_remote_recheck(struct tunnel_remote *remote);
+
 /* Stops listening. NULL is allowed. */
 void tunnel_remote_free(struct tunnel_remote *remote);
 

@@ -162,6 +162,22 @@ static void deliver_drain(struct mail *mail, void *owner)
     mailbox_poke(worker->crew->main);
 }
 
+/* On the worker's thread. */
+static void deliver_recheck(struct mail *mail, void *owner)
+{
+    struct worker *worker = owner;
+
+    free(mail);
+    if (worker == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < worker->crew->config->tunnel_count; i++) {
+        if (worker->remotes[i] != NULL) {
+            tunnel_remote_recheck(worker->remotes[i]);
+        }
+    }
+}
+
 static void deliver_stop(struct mail *mail, void *owner)
 {
     (void)mail; /* a part of the worker */
@@ -313,6 +329,23 @@ void crew_drain(struct crew *crew)
     for (unsigned i = 0; i < crew->count; i++) {
         mailbox_post(crew->workers[i]->mailbox, &crew->workers[i]->drain);
     }
+}
+
+bool crew_recheck(struct crew *crew)
+{
+    bool all = true;
+
+    for (unsigned i = 0; i < crew->count; i++) {
+        struct mail *mail = calloc(1, sizeof(*mail));
+
+        if (mail == NULL) {
+            all = false;
+            continue;
+        }
+        mail->deliver = deliver_recheck;
+        mailbox_post(crew->workers[i]->mailbox, mail);
+    }
+    return all;
 }
 
 static void abort_sessions(struct worker *worker)

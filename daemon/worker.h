@@ -48,6 +48,9 @@ int crew_start(struct crew *crew);
 /* Takes no new sessions any more; crew->main is poked once that is so in all workers. */
 void crew_drain(struct crew *crew);
 
+/* Ends sessions whose key or certificate is not accepted any more, soon; false: out of memory. */
+bool crew_recheck(struct crew *crew);
+
 /* Stops all threads and waits for them; sessions that are left are reset. Frees the workers. */
 void crew_free(struct crew *crew);
 

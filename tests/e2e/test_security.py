@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import signal
 
 import pytest
 
@@ -27,6 +28,19 @@ def lines_of(path):
     """The lines of a key file that have keys."""
     with open(path, encoding='ascii') as file:
         return [line for line in file.read().splitlines() if not line.startswith('#')]
+
+
+def rewrite(path, lines):
+    """Another content for a key file."""
+    with open(path, 'w', encoding='ascii') as file:
+        file.write('\n'.join(lines) + '\n')
+
+
+def reload(daemon, words=r'SIGHUP: keys and certificates of .* are used from now on'):
+    """SIGHUP, and what comes of it."""
+    before = len(daemon.lines(words))
+    daemon.signal(signal.SIGHUP)
+    net.wait_for(lambda: len(daemon.lines(words)) > before, f'{words!r} in the log')
 
 
 # ---- keys ----
@@ -101,6 +115,113 @@ def test_a_key_against_nothing(world, target):
     remote.wait_log('it asks for other security than none')
     local.wait_log('is the same security set at both ends')
     assert remote.status_json()['tunnels'][0]['total'] == 0 and target.accepted == 0
+
+
+# ---- reload ----
+
+def test_a_withdrawn_key(world, target):
+    """Its session ends at once and no other begins, while that of another key does not notice."""
+    keys = world.key('laptop', 'phone', file='all.key')
+    laptop, phone = lines_of(keys)
+    remote = world.remote(target.address, security=f'key = {keys}')
+    locals_ = []
+    for name, line in (('laptop', laptop), ('phone', phone)):
+        path = world.key(file=f'{name}.key')
+        rewrite(path, [line])
+        locals_.append(world.local(remote.address, name=name, security=f'key = {path}'))
+    ends = []
+    for local in locals_:
+        client = world.connect(local.address)
+        client.sendall(b'x')
+        served = target.accept()
+        net.recv_exact(served, 1)
+        ends.append((client, served))
+    rewrite(keys, [phone])
+    reload(remote)
+    net.assert_reset(ends[0][0])
+    net.assert_reset(ends[0][1])
+    line = remote.session_lines()[0]
+    assert line['key'] == 'laptop' and 'security not acceptable' in line['line']
+    stranger = world.connect(locals_[0].address)
+    remote.wait_log('it has shown a key that is not accepted here')
+    assert net.is_open(stranger) and target.accepted == 2
+    sender = net.background(net.send_pattern, ends[1][0], UP, 1_000_000)
+    net.recv_pattern(ends[1][1], UP, 1_000_000)
+    sender.result(net.DEADLINE)
+    assert len(remote.session_lines()) == 1
+
+
+def test_a_key_is_changed_without_a_gap(world, target):
+    """New one at the remote, then at the local endpoint, old one away: sessions keep what they have."""
+    key = world.key('old')
+    tunnel = world.tunnel(target.address, remote={'security': f'key = {world.key(file="all.key")}'},
+                          local={'security': f'key = {key}'})
+    old, new = lines_of(key)[0], lines_of(world.key('new', file='new.key'))[0]
+    rewrite(world.path('all.key'), [old])
+    reload(tunnel.remote)
+    before = tunnel.session(target)
+    rewrite(world.path('all.key'), [old, new])
+    reload(tunnel.remote)
+    rewrite(key, [new])
+    reload(tunnel.local)
+    after = tunnel.session(target)
+    assert {session['key'] for session in tunnel.remote.status_json()['tunnels'][0]['sessions']} == \
+        {'old', 'new'}
+    for client, served in (before, after):
+        client.sendall(b'still here')
+        assert net.recv_exact(served, 10) == b'still here'
+    rewrite(world.path('all.key'), [new])
+    reload(tunnel.remote)
+    net.assert_reset(before[0])
+    after[0].sendall(b'still here')
+    assert net.recv_exact(after[1], 10) == b'still here'
+
+
+@pytest.mark.parametrize('mistake', ['key', 'mode', 'gone', 'elsewhere'])
+def test_a_mistake_changes_nothing(world, target, mistake):
+    """A reload with anything wrong in it is told with file and line, and all stays as it was."""
+    key = world.key()
+    tunnel = world.tunnel(target.address, remote={'security': f'key = {key}'},
+                          local={'security': f'key = {key}'})
+    client, served = tunnel.session(target)
+    good = lines_of(key)
+    if mistake == 'key':
+        rewrite(key, ['# one', 'web 1234'])
+        words = f'key: {key}:2: this is no key'
+    elif mistake == 'mode':
+        os.chmod(key, 0o644)
+        words = f'key: {key}: is open to group or others'
+    elif mistake == 'gone':
+        os.rename(key, key + '.away')
+        words = f'key: {key}: cannot be opened'
+    else:
+        with open(tunnel.remote.config_path, 'a', encoding='ascii') as file:
+            file.write('grase = 7\n')
+        words = 'grase: unknown key'
+    reload(tunnel.remote, 'all stays as it was')
+    assert tunnel.remote.lines(f'error .*remote.ini:[0-9]+: .remote web. {re.escape(words)}')
+    client.sendall(b'on')
+    assert net.recv_exact(served, 2) == b'on'
+    other, _ = tunnel.session(target)
+    assert net.is_open(other)
+    if mistake == 'gone':
+        os.rename(key + '.away', key)
+    else:
+        rewrite(key, good)
+
+
+def test_what_takes_a_restart(world, target):
+    """Another kind of security is not put on in passing."""
+    key = world.key()
+    tunnel = world.tunnel(target.address, remote={'security': f'key = {key}'},
+                          local={'security': f'key = {key}'})
+    with open(tunnel.remote.config_path, encoding='ascii') as file:
+        config = file.read()
+    with open(tunnel.remote.config_path, 'w', encoding='ascii') as file:
+        file.write(config.replace(f'key = {key}', 'security = none'))
+    reload(tunnel.remote)
+    assert tunnel.remote.lines('has another kind of security: that takes a restart')
+    tunnel.session(target)
 
 
 # ---- files ----

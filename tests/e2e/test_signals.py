@@ -118,12 +118,12 @@ def test_a_unix_socket_in_use_is_not_taken(world, echo, what):
 
 
 def test_hangup_is_no_end(world, echo_tunnel):
-    """SIGHUP says that reloading is not supported yet, and changes nothing."""
+    """SIGHUP reads the configuration again, and changes nothing for those who are there."""
     client = echo_tunnel.connect()
     net.ping(client)
     for daemon in (echo_tunnel.local, echo_tunnel.remote):
         daemon.signal(signal.SIGHUP)
-        daemon.wait_log('not supported yet')
+        daemon.wait_log('SIGHUP: .* take a restart')
     net.ping(client)
     net.ping(echo_tunnel.connect())
 
