@@ -20,6 +20,7 @@ void braid_flow_init(struct braid_flow *flow, uint64_t window_max, uint64_t now)
     flow->window = min64(WINDOW_START, window_max);
     flow->epoch_start = now;
     flow->epoch_drained = 0;
+    flow->widened_at = now;
 }
 
 void braid_flow_init_small(struct braid_flow *flow, uint64_t window_max, uint64_t now)
@@ -44,6 +45,15 @@ void braid_flow_drained(struct braid_flow *flow, uint64_t drained, uint64_t roun
         flow->window = wanted;
     flow->epoch_start = now;
     flow->epoch_drained = drained;
+}
+
+void braid_flow_gap(struct braid_flow *flow, uint64_t received, uint64_t round_trip, uint64_t now)
+{
+    if (flow->limit - received >= flow->window / 4 ||
+        now - flow->widened_at < round_trip + DELAY_SPARE)
+        return;
+    flow->window = flow->window > flow->window_max / 2 ? flow->window_max : 2 * flow->window;
+    flow->widened_at = now;
 }
 
 uint64_t braid_flow_next_limit(const struct braid_flow *flow, uint64_t drained)

@@ -3,7 +3,7 @@
 
 #include "session_internal.h"
 
-#define FIRST_FLIGHT 14000u   /* bytes: a session that moves more wants all its subflows */
+#define FIRST_FLIGHT 10000u   /* bytes of ten segments, of which HELLO takes one; see grown */
 #define JOIN_AGE 1000000u     /* microseconds; so does one that lives longer */
 #define OPEN_TIMEOUT 5000000u /* for the first answer of the peer */
 #define END_TIMEOUT 2000000u  /* for CLOSE or RESET to be written */
@@ -249,8 +249,7 @@ int braid_session_peek(const struct braid_session *session, struct iovec *v, int
     return braid_recvbuf_peek(&session->recvbuf, v, max);
 }
 
-/* The longest round trip of a live subflow. */
-static uint64_t longest_round_trip(const struct braid_session *session)
+uint64_t braid_session_longest_round_trip(const struct braid_session *session)
 {
     uint64_t longest = 0;
 
@@ -265,7 +264,8 @@ void braid_session_drain(struct braid_session *session, size_t n, uint64_t now)
 
     braid_recvbuf_drain(buf, session->pool, n);
     if (braid_pool_pressure(session->pool) < BRAID_PRESSURE_TIGHT)
-        braid_flow_drained(&session->flow, buf->drained, longest_round_trip(session), now);
+        braid_flow_drained(&session->flow, buf->drained, braid_session_longest_round_trip(session),
+                           now);
     if (session->final == BRAID_NEVER &&
         braid_flow_worth_telling(&session->flow, buf->drained, session->received_max))
         braid_session_owe_ack(session, true, now);

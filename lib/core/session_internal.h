@@ -186,6 +186,9 @@ void braid_session_check_growth(struct braid_session *session);
 /* Tells the application what it can read, and of the end once it has read everything. */
 void braid_session_check_eof(struct braid_session *session);
 
+/* The longest round trip of a live subflow, microseconds; 0: unknown. */
+uint64_t braid_session_longest_round_trip(const struct braid_session *session);
+
 /* ---- session_receive.c ---- */
 
 /* Applies an ACK, or what a HELLO says of one, that came on this subflow. Returns 0 or

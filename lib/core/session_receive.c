@@ -139,6 +139,22 @@ static uint64_t ack_threshold(const struct braid_session *session)
 
 /* ---- frames ---- */
 
+/*
+ * Whether the peer should hear at once of a higher limit, as it is about to stop at the present one
+ * for the sake of a byte that is missing.
+ */
+static bool is_held_up(struct braid_session *session, uint64_t now)
+{
+    const struct braid_recvbuf *buf = &session->recvbuf;
+
+    if (buf->drained < buf->next || session->received_max == buf->next ||
+        session->final != BRAID_NEVER || braid_pool_pressure(session->pool) >= BRAID_PRESSURE_TIGHT)
+        return false;
+    braid_flow_gap(&session->flow, session->received_max, braid_session_longest_round_trip(session),
+                   now);
+    return braid_flow_worth_telling(&session->flow, buf->drained, session->received_max);
+}
+
 static int on_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
                    struct braid_chunk *chunk, uint64_t now)
 {
@@ -164,7 +180,7 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
     session->unacked += parsed->len;
     if (end > session->received_max)
         session->received_max = end;
-    at_once = session->unacked >= ack_threshold(session) ||
+    at_once = session->unacked >= ack_threshold(session) || is_held_up(session, now) ||
               (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final ||
               (subflow->received == parsed->len && session->subflow_count > 1);
     session->ack_on = subflow;

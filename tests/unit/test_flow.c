@@ -125,6 +125,28 @@ START_TEST(test_cannot_get_stuck)
 }
 END_TEST
 
+/* Near its end, and once a round trip, up to its cap. */
+START_TEST(test_doubles_past_a_gap)
+{
+    struct braid_flow flow;
+
+    braid_flow_init(&flow, 3 * MIB / 2, 0);
+    flow.limit = 512 * 1024;
+    braid_flow_gap(&flow, 384 * 1024, 20000, 50000);
+    ck_assert_uint_eq(flow.window, 512 * 1024);
+    braid_flow_gap(&flow, 384 * 1024 + 1, 20000, 50000);
+    ck_assert_uint_eq(flow.window, MIB);
+    flow.limit = MIB;
+    braid_flow_gap(&flow, MIB, 20000, 70999);
+    ck_assert_uint_eq(flow.window, MIB);
+    braid_flow_gap(&flow, MIB, 20000, 71000);
+    ck_assert_uint_eq(flow.window, 3 * MIB / 2);
+    flow.limit = 3 * MIB / 2;
+    braid_flow_gap(&flow, flow.limit, 20000, 1000000);
+    ck_assert_uint_eq(flow.window, 3 * MIB / 2);
+}
+END_TEST
+
 int main(void)
 {
     const struct suite_test tests[] = {
@@ -135,6 +157,7 @@ int main(void)
         {test_monotonic, 10},
         {test_worth_telling, 0},
         {test_cannot_get_stuck, 6},
+        {test_doubles_past_a_gap, 0},
     };
 
     return SUITE_RUN("flow", tests);

@@ -352,6 +352,34 @@ START_TEST(test_out_of_order)
 }
 END_TEST
 
+/* One subflow has lost a byte: the others need not stop for it, and no reader is to blame. */
+START_TEST(test_limit_moves_past_a_gap)
+{
+    single_local(&s, 2);
+    single_sleep(&s, 1000);
+    for (uint64_t at = 32768; at < 393216; at += 32768)
+        ck_assert_int_eq(feed_data(&s, 1, at, 32768, 0), 0);
+    single_send(&s);
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 1), "ACK 0/524288 "));
+    ck_assert_int_eq(feed_data(&s, 1, 393216, 32768, 0), 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 0/1048576 1:393216");
+    single_free(&s);
+
+    /* Bytes that lie here unread are another matter. */
+    single_local(&s, 2);
+    single_sleep(&s, 1000);
+    for (uint64_t at = 0; at < 425984; at += 32768) {
+        if (at != 32768)
+            ck_assert_int_eq(feed_data(&s, 1, at, 32768, 0), 0);
+    }
+    single_sleep(&s, 10000);
+    single_send(&s);
+    ck_assert_ptr_nonnull(strstr(single_said(&s, 1), "ACK 32768/524288 "));
+    single_free(&s);
+}
+END_TEST
+
 START_TEST(test_duplicates_count_for_their_subflow)
 {
     single_local(&s, 2);
@@ -522,6 +550,7 @@ int main(void)
         {test_ack_at_once, 0},
         {test_limit_moves_with_drain, 0},
         {test_out_of_order, 0},
+        {test_limit_moves_past_a_gap, 0},
         {test_duplicates_count_for_their_subflow, 0},
         {test_protocol_errors, 16},
         {test_ping_measures, 0},

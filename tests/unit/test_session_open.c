@@ -458,7 +458,7 @@ START_TEST(test_wants_few_then_all)
         ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 2);
         single_sleep(&s, 1);
     } else { /* more than a first flight */
-        ck_assert_uint_eq(single_write(&s, 14000), 14000);
+        ck_assert_uint_eq(single_write(&s, 10000), 10000);
         ck_assert_uint_eq(braid_session_subflows_wanted(s.session), 2);
         single_write(&s, 1);
     }
