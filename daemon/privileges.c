@@ -70,6 +70,7 @@ static int become(const struct config *config)
     if (setresuid(user->uid, user->uid, user->uid) != 0) {
         return failed(config, "becoming it");
     }
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* fs.suid_dumpable has just taken its place */
     if (user->uid != 0 && user->gid != 0 && is_reversible()) {
         errno = EPERM;
         return failed(config, "the way back is open");
@@ -104,6 +105,30 @@ static int drop_capabilities(void)
     return 0;
 }
 
+/* Says that a file, which was read before, could not be read again. NULL: there is none. */
+static void check_readable(const struct config *config, const char *file)
+{
+    if (file != NULL && access(file, R_OK) != 0) {
+        log_line(BRAID_LOG_WARNING, "user %s cannot read %s, so it cannot be reloaded: %s",
+                 config->user.name, file, strerror(errno));
+    }
+}
+
+static void check_reload(const struct config *config)
+{
+    check_readable(config, config->file);
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        const struct config_tunnel *tunnel = &config->tunnels[i];
+
+        for (size_t k = 0; k < tunnel->key.count; k++) {
+            check_readable(config, tunnel->key.at[k]);
+        }
+        check_readable(config, tunnel->certificate);
+        check_readable(config, tunnel->private_key);
+        check_readable(config, tunnel->ca);
+    }
+}
+
 int privileges_drop(const struct config *config)
 {
     drop_bounding();
@@ -115,9 +140,8 @@ int privileges_drop(const struct config *config)
     }
     if (geteuid() == 0) {
         log_line(BRAID_LOG_WARNING, "running as root: set [braidd] user to a user of its own");
-    } else if (config->user.name != NULL && access(config->file, R_OK) != 0) {
-        log_line(BRAID_LOG_WARNING, "user %s cannot read %s, so it cannot be reloaded: %s",
-                 config->user.name, config->file, strerror(errno));
+    } else if (config->user.name != NULL) {
+        check_reload(config);
     }
     return 0;
 }

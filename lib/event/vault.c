@@ -87,7 +87,9 @@ bool braid_vault_read(struct braid_vault *vault, const char *file, uid_t owner, 
 
     *vault = (struct braid_vault){.memory = NULL};
     if (fd < 0 || fstat(fd, &st) != 0) {
-        snprintf(why, size, "%s: cannot be opened: %s", file, strerrordesc_np(errno));
+        snprintf(text, sizeof text, "; it is user %u who reads it", (unsigned)geteuid());
+        snprintf(why, size, "%s: cannot be opened: %s%s", file, strerrordesc_np(errno),
+                 errno == EACCES ? text : "");
         if (fd >= 0)
             close(fd);
         return false;

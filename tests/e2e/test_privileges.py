@@ -4,6 +4,7 @@
 import os
 import pathlib
 import pwd
+import signal
 import socket
 import stat
 import subprocess
@@ -123,6 +124,31 @@ def test_a_configuration_that_only_root_can_read(world, echo, open_directory):
     world.processes.append(daemon)
     daemon.wait_log('ready$')
     assert daemon.lines(f'user {NOBODY} cannot read {path}, so it cannot be reloaded')
+
+
+@needs_root
+def test_keys_are_reloaded_by_the_user(world, echo, open_directory):
+    """Those of the user are read as root, and again as the user; root's own only once."""
+    user = pwd.getpwnam(NOBODY)
+    key, closed = world.key('old'), world.key('roots', file='closed.key')
+    os.chown(key, user.pw_uid, user.pw_gid)
+    tunnel = world.tunnel(echo.address, remote={'top': f'user = {NOBODY}', 'security':
+                                                f'key = {key}\nkey = {closed}'},
+                          local={'security': f'key = {closed}'})
+    assert tunnel.remote.lines(f'user {NOBODY} cannot read {closed}, so it cannot be reloaded')
+    assert not tunnel.remote.lines(f'user {NOBODY} cannot read {key}')
+    check_powerless(tunnel.remote)
+    client = tunnel.connect()
+    net.ping(client)
+    tunnel.remote.signal(signal.SIGHUP)
+    tunnel.remote.wait_log(f'remote.ini:[0-9]+: .remote web. key: {closed}: cannot be opened: '
+                           f'Permission denied; it is user {user.pw_uid} who reads it')
+    tunnel.remote.wait_log('all stays as it was')
+    os.chown(closed, user.pw_uid, user.pw_gid)
+    tunnel.remote.signal(signal.SIGHUP)
+    tunnel.remote.wait_log('keys and certificates of .* are used from now on')
+    net.ping(client)
+    net.ping(tunnel.connect())
 
 
 @needs_root

@@ -117,6 +117,33 @@ def test_a_key_against_nothing(world, target):
     assert remote.status_json()['tunnels'][0]['total'] == 0 and target.accepted == 0
 
 
+def test_a_key_has_its_share(world, target):
+    """So many sessions and no more, whoever has the key; another key's do not count with them."""
+    keys = world.key('laptop', 'phone', file='all.key')
+    remote = world.remote(target.address, security=f'key = {keys}',
+                          top='max-sessions-per-key = 2')
+    locals_ = []
+    for name, line in zip(('laptop', 'phone'), lines_of(keys)):
+        path = world.key(file=f'{name}.key')
+        rewrite(path, [line])
+        locals_.append(world.local(remote.address, name=name, security=f'key = {path}'))
+    ends = []
+    for local in (locals_[0], locals_[0], locals_[1]):
+        client = world.connect(local.address)
+        client.sendall(b'x')
+        ends.append((client, target.accept()))
+        assert net.recv_exact(ends[-1][1], 1) == b'x'
+    net.assert_refused(lambda: world.connect(locals_[0].address))
+    remote.wait_log('a key has as many sessions as it may have .max-sessions-per-key.: one is '
+                    'turned away for 127.0.0.1')
+    for end in ends[0]:
+        end.close()
+    remote.session_lines()
+    assert len(remote.status_json()['tunnels'][0]['sessions']) == 2  # all threads have answered
+    world.connect(locals_[0].address).sendall(b'y')
+    assert net.recv_exact(target.accept(), 1) == b'y'
+
+
 # ---- reload ----
 
 def test_a_withdrawn_key(world, target):
