@@ -9,6 +9,7 @@
 #include <braid/listener.h>
 
 #include "dial.h"
+#include "handoff.h"
 #include "listener.h"
 #include "session_io.h"
 

@@ -9,8 +9,8 @@
 #include "clock.h"
 #include "context.h"
 #include "guard.h"
+#include "handoff.h"
 #include "listener.h"
-#include "pending.h"
 #include "random.h"
 
 #define REMEMBER_TIME (60 * BRAID_SECOND)

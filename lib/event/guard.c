@@ -9,7 +9,8 @@
 #include "clock.h"
 #include "random.h"
 
-#define BUCKETS 1024u /* a power of two */
+#define BUCKET_BITS 10
+#define BUCKETS (1u << BUCKET_BITS)
 #define FAILING_MAX 4096u
 #define TELL_TIME (60 * BRAID_SECOND)
 
@@ -132,11 +133,15 @@ static uint64_t failing_key(const union braid_endpoint *peer)
 
 /* ---- the table ---- */
 
+/* Multiply-shift with a secret factor: who knows the networks does not know which meet. */
+static uint32_t mix(const struct braid_guard *guard, enum kind kind, uint64_t key)
+{
+    return (uint32_t)(((key ^ (uint64_t)kind << 57) * (guard->seed | 1)) >> 32);
+}
+
 static struct bucket *bucket_of(struct braid_guard *guard, enum kind kind, uint64_t key)
 {
-    uint64_t mixed = (key ^ guard->seed ^ (uint64_t)kind << 57) * UINT64_C(0x9e3779b97f4a7c15);
-
-    return &guard->buckets[(mixed >> 40) & (BUCKETS - 1)];
+    return &guard->buckets[mix(guard, kind, key) >> (32 - BUCKET_BITS)];
 }
 
 static struct braid_guard_source *find(struct braid_guard *guard, enum kind kind, uint64_t key)
@@ -228,7 +233,8 @@ static bool admit(struct braid_guard *guard, const union braid_endpoint *peer, s
     }
     guard->half_open++;
     guard->bytes += bytes;
-    *pass = (struct braid_guard_pass){.source = source, .bytes = bytes, .held = true};
+    *pass = (struct braid_guard_pass){
+        .source = source, .bytes = bytes, .network = mix(guard, KIND_HALF_OPEN, key), .held = true};
     return true;
 }
 
@@ -272,6 +278,11 @@ void braid_guard_leave(struct braid_guard *guard, struct braid_guard_pass *pass)
         uncount(pass->source);
     pthread_mutex_unlock(&guard->lock);
     *pass = (struct braid_guard_pass){.held = false};
+}
+
+uint32_t braid_guard_network(const struct braid_guard *guard, const union braid_endpoint *peer)
+{
+    return mix(guard, KIND_HALF_OPEN, half_open_key(peer));
 }
 
 bool braid_guard_is_from(const struct braid_guard *guard, const struct braid_guard_pass *pass,

@@ -48,6 +48,7 @@ enum braid_guard_verdict {
 struct braid_guard_pass {
     struct braid_guard_source *source; /* NULL: it is from this machine, by a unix socket */
     size_t bytes;
+    uint32_t network; /* braid_guard_network of its peer */
     bool held;
 };
 
@@ -71,6 +72,10 @@ bool braid_guard_grow(struct braid_guard *guard, struct braid_guard_pass *pass, 
 
 /* It has greeted, or is gone. A pass that holds nothing is allowed. */
 void braid_guard_leave(struct braid_guard *guard, struct braid_guard_pass *pass);
+
+/* A number for the network that peer counts with, whose high bits spread well; others may have the
+ * same, though not by choice. */
+uint32_t braid_guard_network(const struct braid_guard *guard, const union braid_endpoint *peer);
 
 /* Whether a connection from peer would count with the one that has the pass. */
 bool braid_guard_is_from(const struct braid_guard *guard, const struct braid_guard_pass *pass,

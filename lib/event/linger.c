@@ -2,7 +2,7 @@
 #include "linger.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stddef.h>
 
 #include "clock.h"
 #include "context.h"
@@ -11,23 +11,19 @@
 #define READS_AT_ONCE 16
 
 struct braid_linger {
-    TAILQ_ENTRY(braid_linger) link;
+    struct braid_waiting_entry entry; /* with the pass */
     struct braid_lingers *lingers;
     struct braid_transport transport;
     struct event event;
-    uint64_t ends;
-    struct braid_guard_pass pass;
     bool drained; /* nothing more arrives */
 };
 
 static void linger_free(struct braid_linger *linger)
 {
     event_del(&linger->event);
-    TAILQ_REMOVE(&linger->lingers->list, linger, link);
+    braid_waiting_remove(&linger->entry);
     linger->transport.ops->close(&linger->transport);
-    braid_guard_leave(braid_group_guard(linger->lingers->context->group), &linger->pass);
-    if (TAILQ_EMPTY(&linger->lingers->list))
-        event_del(&linger->lingers->timer);
+    braid_guard_leave(braid_group_guard(linger->lingers->context->group), &linger->entry.pass);
     braid_pool_release(linger->lingers->context->pool, linger, sizeof *linger);
 }
 
@@ -77,35 +73,21 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         linger_free(linger);
 }
 
-static void arm(struct braid_lingers *lingers, uint64_t now)
+static struct braid_linger *linger_of(struct braid_waiting_entry *entry)
 {
-    const struct braid_linger *oldest = TAILQ_FIRST(&lingers->list);
-    struct timeval tv;
-
-    if (oldest == NULL)
-        return;
-    tv = braid_timeval(oldest->ends > now ? oldest->ends - now : 0);
-    (void)event_add(&lingers->timer, &tv);
+    return (struct braid_linger *)(void *)((char *)(void *)entry -
+                                           offsetof(struct braid_linger, entry));
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_time_up(struct braid_waiting_entry *entry)
 {
-    struct braid_lingers *lingers = arg;
-    uint64_t now = braid_clock();
-    struct braid_linger *linger;
-
-    (void)fd;
-    (void)what;
-    while ((linger = TAILQ_FIRST(&lingers->list)) != NULL && linger->ends <= now)
-        linger_free(linger);
-    arm(lingers, now);
+    linger_free(linger_of(entry));
 }
 
 void braid_lingers_init(struct braid_lingers *lingers, struct braid_context *context)
 {
     lingers->context = context;
-    TAILQ_INIT(&lingers->list);
-    evtimer_assign(&lingers->timer, context->base, on_timer, lingers);
+    braid_waiting_init(&lingers->waiting, context->base, on_time_up);
 }
 
 static void start(struct braid_lingers *lingers, struct braid_transport *transport,
@@ -131,17 +113,12 @@ static void start(struct braid_lingers *lingers, struct braid_transport *transpo
     }
     linger->lingers = lingers;
     linger->transport = *transport;
-    linger->pass = *pass;
-    linger->ends = braid_clock() + LINGER_TIME;
+    linger->entry.pass = *pass;
     linger->drained = drained;
-    TAILQ_INSERT_TAIL(&lingers->list, linger, link);
+    braid_waiting_add(&lingers->waiting, &linger->entry, braid_clock() + LINGER_TIME);
     evtimer_assign(&linger->event, context->base, on_event, linger);
-    if (!watch(linger)) {
+    if (!watch(linger))
         linger_free(linger);
-        return;
-    }
-    if (!evtimer_pending(&lingers->timer, NULL))
-        arm(lingers, braid_clock());
 }
 
 void braid_linger_start(struct braid_context *context, struct braid_transport *transport)
@@ -159,21 +136,21 @@ void braid_linger_refused(struct braid_context *context, struct braid_transport 
 
 bool braid_lingers_make_room(struct braid_lingers *lingers, const union braid_endpoint *peer)
 {
-    struct braid_guard *guard = braid_group_guard(lingers->context->group);
-    struct braid_linger *linger;
+    const struct braid_guard *guard = braid_group_guard(lingers->context->group);
+    struct braid_waiting_entry *entry =
+        peer == NULL ? braid_waiting_first(&lingers->waiting)
+                     : braid_waiting_first_from(&lingers->waiting, guard, peer);
 
-    TAILQ_FOREACH(linger, &lingers->list, link) {
-        if (peer == NULL || braid_guard_is_from(guard, &linger->pass, peer)) {
-            linger_free(linger);
-            return true;
-        }
-    }
-    return false;
+    if (entry == NULL)
+        return false;
+    linger_free(linger_of(entry));
+    return true;
 }
 
 void braid_lingers_clear(struct braid_lingers *lingers)
 {
-    while (!TAILQ_EMPTY(&lingers->list))
-        linger_free(TAILQ_FIRST(&lingers->list));
-    event_del(&lingers->timer);
+    struct braid_waiting_entry *entry;
+
+    while ((entry = braid_waiting_first(&lingers->waiting)) != NULL)
+        linger_free(linger_of(entry));
 }

@@ -8,20 +8,16 @@
 #ifndef BRAID_EVENT_LINGER_H
 #define BRAID_EVENT_LINGER_H
 
-#include <sys/queue.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
+#include <stdbool.h>
 
-#include "guard.h"
 #include "transport.h"
+#include "waiting.h"
 
 struct braid_context;
-struct braid_linger;
 
 struct braid_lingers {
     struct braid_context *context;
-    TAILQ_HEAD(, braid_linger) list; /* the oldest first */
-    struct event timer;              /* for the oldest */
+    struct braid_waiting waiting;
 };
 
 void braid_lingers_init(struct braid_lingers *lingers, struct braid_context *context);

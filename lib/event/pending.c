@@ -2,6 +2,7 @@
 #include "pending.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,10 @@
 
 #include "clock.h"
 #include "context.h"
+#include "handoff.h"
 #include "listener.h"
 #include "session_io.h"
+#include "sockopt.h"
 #include "subflow_io.h"
 
 /* How often room is made for one that comes, while others come in at the same time. */
@@ -21,15 +24,13 @@
 #define HANDSHAKE_BYTES ((size_t)48 << 10)
 
 struct braid_pending {
-    TAILQ_ENTRY(braid_pending) link;
+    struct braid_waiting_entry entry; /* with the pass */
     struct braid_context *context;
     uint64_t listener;
     struct braid_transport transport;
     union braid_endpoint peer;
     struct event event;
-    bool writing; /* the event is for room to write too */
-    uint64_t ends;
-    struct braid_guard_pass pass;
+    bool writing;              /* the event is for room to write too */
     struct braid_claim *claim; /* NULL: the greeting is not whole yet */
     struct braid_greeting greeting;
 };
@@ -46,18 +47,20 @@ static struct braid_guard *guard_of(const struct braid_context *context)
     return braid_group_guard(context->group);
 }
 
+static struct braid_pending *pending_of(struct braid_waiting_entry *entry)
+{
+    return (struct braid_pending *)(void *)((char *)(void *)entry -
+                                            offsetof(struct braid_pending, entry));
+}
+
 /* Frees everything but the transport, which was handed on or closed. */
 static void pending_free(struct braid_pending *pending)
 {
-    struct braid_pendings *pendings = &pending->context->pendings;
-
     event_del(&pending->event);
-    braid_guard_leave(guard_of(pending->context), &pending->pass);
+    braid_waiting_remove(&pending->entry);
+    braid_guard_leave(guard_of(pending->context), &pending->entry.pass);
     if (pending->claim != NULL)
         braid_group_release(pending->context->group, pending->claim);
-    TAILQ_REMOVE(&pendings->list, pending, link);
-    if (--pendings->count == 0)
-        event_del(&pendings->timer);
     braid_pool_release(pending->context->pool, pending, sizeof *pending);
 }
 
@@ -69,6 +72,13 @@ static void close_and_free(struct braid_pending *pending)
     transport.ops->close(&transport);
 }
 
+/* The same for one who is waiting for an answer that there is none to: TCP forgets it at once. */
+static void abort_and_free(struct braid_pending *pending)
+{
+    braid_sockopt_abort(pending->transport.fd);
+    close_and_free(pending);
+}
+
 static void drop(struct braid_pending *pending, enum braid_log_kind kind, const char *why)
 {
     char buf[128];
@@ -76,6 +86,13 @@ static void drop(struct braid_pending *pending, enum braid_log_kind kind, const 
     braid_log(pending->context, BRAID_LOG_INFO, kind, "subflow from %s closed: %s",
               peer_text(&pending->peer, buf, sizeof buf), why);
     close_and_free(pending);
+}
+
+/* The same, for one who has said nothing, or not enough. */
+static void give_up(struct braid_pending *pending, const char *why)
+{
+    braid_sockopt_abort(pending->transport.fd);
+    drop(pending, BRAID_LOG_SILENT, why);
 }
 
 /* The same, for what no honest peer does. */
@@ -139,8 +156,8 @@ static void refuse(struct braid_pending *pending, const struct braid_hello *hell
     if (is_failure(error))
         braid_guard_failed(guard_of(context), &pending->peer, braid_clock());
     transport = pending->transport;
-    pass = pending->pass;
-    pending->pass.held = false;
+    pass = pending->entry.pass;
+    pending->entry.pass.held = false;
     pending_free(pending);
     braid_linger_refused(context, &transport, &pass);
 }
@@ -238,6 +255,52 @@ static void greeted(struct braid_pending *pending, const struct braid_hello *hel
     braid_session_io_leave(io, now);
 }
 
+/* ---- room for one more ---- */
+
+static struct braid_waiting_entry *earlier(struct braid_waiting_entry *one,
+                                           struct braid_waiting_entry *other)
+{
+    if (one == NULL || other == NULL)
+        return one != NULL ? one : other;
+    return one->ends <= other->ends ? one : other;
+}
+
+/* Who goes: the first, of the same network where that has too many, of those that hold most where
+ * that is too much. NULL: what there is is other contexts'. */
+static struct braid_waiting_entry *first_to_go(const struct braid_context *context,
+                                               enum braid_guard_verdict verdict,
+                                               const union braid_endpoint *peer)
+{
+    const struct braid_pendings *pendings = &context->pendings;
+    const struct braid_guard *guard = guard_of(context);
+
+    if (verdict == BRAID_GUARD_FULL_SOURCE)
+        return earlier(braid_waiting_first_from(&pendings->greeting, guard, peer),
+                       braid_waiting_first_from(&pendings->handshaking, guard, peer));
+    if (verdict == BRAID_GUARD_FULL_MEMORY && pendings->handshaking.count > 0)
+        return braid_waiting_first(&pendings->handshaking);
+    return earlier(braid_waiting_first(&pendings->greeting),
+                   braid_waiting_first(&pendings->handshaking));
+}
+
+/* Closes one to have room for another. */
+static bool make_room(struct braid_context *context, enum braid_guard_verdict verdict,
+                      const union braid_endpoint *peer)
+{
+    struct braid_waiting_entry *entry;
+
+    if (verdict == BRAID_GUARD_FAILING)
+        return false;
+    if (braid_lingers_make_room(&context->refused,
+                                verdict == BRAID_GUARD_FULL_SOURCE ? peer : NULL))
+        return true;
+    entry = first_to_go(context, verdict, peer);
+    if (entry == NULL)
+        return false;
+    abort_and_free(pending_of(entry));
+    return true;
+}
+
 /* ---- reading it ---- */
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
@@ -256,35 +319,22 @@ static void watch(struct braid_pending *pending)
         drop(pending, BRAID_LOG_SILENT, "out of memory");
 }
 
-static struct braid_handoff *handoff_new(const struct braid_pending *pending,
-                                         const struct braid_hello *hello,
-                                         const struct braid_received *rest)
-{
-    struct braid_handoff *handoff = calloc(1, sizeof *handoff + rest->len);
-
-    if (handoff == NULL)
-        return NULL;
-    handoff->claim = pending->claim;
-    handoff->transport = pending->transport;
-    handoff->peer = pending->peer;
-    handoff->listener = pending->listener;
-    handoff->pass = pending->pass;
-    handoff->hello = *hello;
-    handoff->len = rest->len;
-    memcpy(handoff->data, rest->chunk->data + rest->start, rest->len);
-    return handoff;
-}
-
 /* Hands the subflow to its session's owner; false: it stays here. */
 static bool hand_over(struct braid_pending *pending, const struct braid_hello *hello,
                       const struct braid_received *rest)
 {
-    struct braid_handoff *handoff = handoff_new(pending, hello, rest);
+    struct braid_handoff *handoff = braid_handoff_new(rest);
 
     if (handoff == NULL) {
         drop(pending, BRAID_LOG_SILENT, "out of memory");
         return true;
     }
+    handoff->claim = pending->claim;
+    handoff->transport = pending->transport;
+    handoff->peer = pending->peer;
+    handoff->listener = pending->listener;
+    handoff->pass = pending->entry.pass;
+    handoff->hello = *hello;
     event_del(&pending->event); /* the descriptor may be closed over there at any time from now */
     if (!braid_group_post(pending->context, handoff)) {
         (void)event_add(&pending->event, NULL);
@@ -292,7 +342,7 @@ static bool hand_over(struct braid_pending *pending, const struct braid_hello *h
         return false;
     }
     pending->claim = NULL;
-    pending->pass.held = false;
+    pending->entry.pass.held = false;
     pending_free(pending);
     return true;
 }
@@ -349,6 +399,23 @@ static bool is_behind_preamble(const struct braid_pending *pending)
            pending->greeting.fill == BRAID_PREAMBLE_SIZE;
 }
 
+/* Has what OpenSSL will take counted. It is the one that began first which has to go. */
+static bool charge_handshake(struct braid_pending *pending)
+{
+    struct braid_context *context = pending->context;
+    struct braid_waiting_entry *entry = &pending->entry;
+    bool fits;
+
+    braid_waiting_remove(entry); /* it is not its own room */
+    while (!(fits = braid_guard_grow(guard_of(context), &entry->pass, HANDSHAKE_BYTES))) {
+        tell(context, BRAID_GUARD_FULL_MEMORY, &pending->peer);
+        if (!make_room(context, BRAID_GUARD_FULL_MEMORY, &pending->peer))
+            break;
+    }
+    braid_waiting_add(&context->pendings.handshaking, entry, entry->ends);
+    return fits;
+}
+
 static bool begin_tls(struct braid_pending *pending)
 {
     struct braid_context *context = pending->context;
@@ -356,10 +423,8 @@ static bool begin_tls(struct braid_pending *pending)
     struct braid_credentials *credentials;
     bool begun;
 
-    if (!braid_guard_grow(guard_of(context), &pending->pass, HANDSHAKE_BYTES)) {
-        tell(context, BRAID_GUARD_FULL_MEMORY, &pending->peer);
+    if (!charge_handshake(pending))
         return false;
-    }
     credentials = braid_security_credentials(listener->options.security);
     begun = braid_transport_tls_accept(&pending->transport, &context->scratch, credentials);
     braid_credentials_unref(credentials);
@@ -425,76 +490,27 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         watch(pending);
 }
 
-/* ---- the list ---- */
+/* ---- how long, and how many ---- */
 
-static void arm(struct braid_pendings *pendings, uint64_t now)
+static void on_time_up(struct braid_waiting_entry *entry)
 {
-    const struct braid_pending *oldest = TAILQ_FIRST(&pendings->list);
-    struct timeval tv;
-
-    if (oldest == NULL)
-        return;
-    tv = braid_timeval(oldest->ends > now ? oldest->ends - now : 0);
-    (void)event_add(&pendings->timer, &tv);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-    struct braid_pendings *pendings = arg;
-    const struct braid_guard_limits *limits = braid_guard_limits(guard_of(pendings->context));
-    uint64_t now = braid_clock();
-    struct braid_pending *pending;
+    struct braid_pending *pending = pending_of(entry);
+    const struct braid_guard_limits *limits = braid_guard_limits(guard_of(pending->context));
     char why[64];
 
-    (void)fd;
-    (void)what;
     snprintf(why, sizeof why, "no whole greeting within %g s", (double)limits->hello_time / 1e6);
-    while ((pending = TAILQ_FIRST(&pendings->list)) != NULL && pending->ends <= now)
-        drop(pending, BRAID_LOG_SILENT, why);
-    arm(pendings, now);
+    give_up(pending, why);
 }
 
 void braid_pendings_init(struct braid_pendings *pendings, struct braid_context *context)
 {
-    pendings->context = context;
-    TAILQ_INIT(&pendings->list);
-    evtimer_assign(&pendings->timer, context->base, on_timer, pendings);
+    braid_waiting_init(&pendings->greeting, context->base, on_time_up);
+    braid_waiting_init(&pendings->handshaking, context->base, on_time_up);
 }
 
-/* Keeps the list ordered by age: one that was handed over has no time left. */
-static void insert(struct braid_pendings *pendings, struct braid_pending *pending)
+unsigned braid_pendings_count(const struct braid_pendings *pendings)
 {
-    struct braid_pending *before = TAILQ_LAST(&pendings->list, braid_pending_list);
-
-    while (before != NULL && before->ends > pending->ends)
-        before = TAILQ_PREV(before, braid_pending_list, link);
-    if (before != NULL)
-        TAILQ_INSERT_AFTER(&pendings->list, before, pending, link);
-    else
-        TAILQ_INSERT_HEAD(&pendings->list, pending, link);
-    pendings->count++;
-}
-
-/* ---- who is let in ---- */
-
-/* Closes one to have room for another, of the same network where that has too many. */
-static bool make_room(struct braid_context *context, enum braid_guard_verdict verdict,
-                      const union braid_endpoint *peer)
-{
-    const union braid_endpoint *like = verdict == BRAID_GUARD_FULL_SOURCE ? peer : NULL;
-    struct braid_pending *pending;
-
-    if (verdict == BRAID_GUARD_FAILING)
-        return false;
-    if (braid_lingers_make_room(&context->refused, like))
-        return true;
-    TAILQ_FOREACH(pending, &context->pendings.list, link) {
-        if (like == NULL || braid_guard_is_from(guard_of(context), &pending->pass, like)) {
-            close_and_free(pending);
-            return true;
-        }
-    }
-    return false; /* they are other contexts' */
+    return pendings->greeting.count + pendings->handshaking.count;
 }
 
 static bool let_in(struct braid_context *context, const union braid_endpoint *peer,
@@ -519,7 +535,6 @@ static struct braid_pending *add(struct braid_context *context, uint64_t listene
                                  const union braid_endpoint *peer, uint64_t ends,
                                  struct braid_guard_pass *pass)
 {
-    struct braid_pendings *pendings = &context->pendings;
     struct braid_pending *pending = braid_pool_alloc(context->pool, sizeof *pending);
 
     if (pending == NULL) {
@@ -530,14 +545,11 @@ static struct braid_pending *add(struct braid_context *context, uint64_t listene
     pending->listener = listener;
     pending->transport = *transport;
     pending->peer = *peer;
-    pending->ends = ends;
-    pending->pass = *pass;
+    pending->entry.pass = *pass;
     pass->held = false;
     event_assign(&pending->event, context->base, transport->fd, EV_READ | EV_PERSIST, on_event,
                  pending);
-    insert(pendings, pending);
-    if (!evtimer_pending(&pendings->timer, NULL))
-        arm(pendings, braid_clock());
+    braid_waiting_add(&context->pendings.greeting, &pending->entry, ends);
     return pending;
 }
 
@@ -552,40 +564,13 @@ void braid_pending_new(struct braid_context *context, uint64_t listener,
     if (let_in(context, peer, &pass))
         pending = add(context, listener, transport, peer, braid_clock() + hello_time, &pass);
     if (pending == NULL) {
+        braid_sockopt_abort(transport->fd);
         transport->ops->close(transport);
         return;
     }
     if (from->options.security != NULL)
         pending->greeting.security = BRAID_SECURITY_TLS;
     watch(pending);
-}
-
-void braid_handoff_free(struct braid_group *group, struct braid_handoff *handoff)
-{
-    handoff->transport.ops->close(&handoff->transport);
-    braid_guard_leave(braid_group_guard(group), &handoff->pass);
-    braid_group_release(group, handoff->claim);
-    free(handoff);
-}
-
-/* Puts the bytes that came with a handed over subflow where those that are read go. */
-static bool restore(struct braid_context *context, const struct braid_handoff *handoff,
-                    struct braid_received *rest)
-{
-    struct braid_received pieces[BRAID_RECEIVE_CHUNKS];
-    struct iovec v[BRAID_RECEIVE_CHUNKS];
-
-    memset(rest, 0, sizeof *rest);
-    if (handoff->len == 0)
-        return true;
-    braid_receive_clear(&context->receive); /* a fresh chunk holds it all in one piece */
-    if (braid_receive_prepare(&context->receive, context->pool, false, v) == 0 ||
-        v[0].iov_len < handoff->len)
-        return false;
-    memcpy(v[0].iov_base, handoff->data, handoff->len);
-    braid_receive_done(&context->receive, handoff->len, pieces);
-    *rest = pieces[0];
-    return true;
 }
 
 void braid_pending_adopt(struct braid_context *context, struct braid_handoff *handoff)
@@ -600,31 +585,32 @@ void braid_pending_adopt(struct braid_context *context, struct braid_handoff *ha
     }
     braid_transport_move(&pending->transport, &context->scratch);
     pending->claim = handoff->claim;
-    if (restore(context, handoff, &rest))
+    if (braid_handoff_restore(handoff, context, &rest))
         greeted(pending, &handoff->hello, &rest);
     else
         drop(pending, BRAID_LOG_SILENT, "out of memory");
     free(handoff);
 }
 
+static void close_those_of(struct braid_waiting *waiting, const uint64_t *listener)
+{
+    struct braid_waiting_entry *entry = TAILQ_FIRST(&waiting->by_end), *next;
+
+    for (; entry != NULL; entry = next) {
+        next = TAILQ_NEXT(entry, by_end);
+        if (listener == NULL || pending_of(entry)->listener == *listener)
+            close_and_free(pending_of(entry));
+    }
+}
+
 void braid_pendings_drop(struct braid_pendings *pendings, uint64_t listener)
 {
-    struct braid_pending *pending = TAILQ_FIRST(&pendings->list), *next;
-
-    for (; pending != NULL; pending = next) {
-        next = TAILQ_NEXT(pending, link);
-        if (pending->listener != listener)
-            continue;
-        close_and_free(pending);
-    }
+    close_those_of(&pendings->greeting, &listener);
+    close_those_of(&pendings->handshaking, &listener);
 }
 
 void braid_pendings_clear(struct braid_pendings *pendings)
 {
-    struct braid_pending *pending;
-
-    while ((pending = TAILQ_FIRST(&pendings->list)) != NULL) {
-        close_and_free(pending);
-    }
-    event_del(&pendings->timer);
+    close_those_of(&pendings->greeting, NULL);
+    close_those_of(&pendings->handshaking, NULL);
 }

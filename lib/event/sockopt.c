@@ -38,6 +38,13 @@ void braid_sockopt_subflow(int fd)
     set_tcp(fd, BRAID_TCP_RTO_MAX_MS, 1000);
 }
 
+void braid_sockopt_abort(int fd)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 void braid_sockopt_late_port(int fd)
 {
     const int on = 1;

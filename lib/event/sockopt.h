@@ -20,6 +20,9 @@ void braid_sockopt_nodelay(int fd);
 /* All that a subflow wants: no delay, keepalive 60/10/6, user timeout 20 s, RTO 50 ms to 1 s. */
 void braid_sockopt_subflow(int fd);
 
+/* SO_LINGER 0: closing it is a reset, after which the kernel keeps nothing of it. */
+void braid_sockopt_abort(int fd);
+
 /* IP_BIND_ADDRESS_NO_PORT: a bind() to port 0 leaves the choice to connect(). */
 void braid_sockopt_late_port(int fd);
 

@@ -93,6 +93,8 @@ START_TEST(so_many_of_a_network)
     ck_assert_int_eq(enter(networks[_i].other, &other), BRAID_GUARD_WELCOME);
     ck_assert(braid_guard_is_from(guard, &one, &peer));
     ck_assert(!braid_guard_is_from(guard, &other, &peer));
+    ck_assert_uint_eq(one.network, braid_guard_network(guard, &peer));
+    ck_assert_uint_ne(other.network, one.network);
     braid_guard_leave(guard, &one);
     ck_assert_int_eq(enter(networks[_i].same, &same), BRAID_GUARD_WELCOME);
     braid_guard_leave(guard, &same);

@@ -308,7 +308,7 @@ START_TEST(flood_of_silence)
     }
     ck_assert(run_until(w.base, is_closed, &fds[0], 5)); /* the oldest goes first */
     ck_assert(!is_closed(&fds[FLOOD - 1]));
-    ck_assert_uint_eq(w.remote->pendings.count, 1024);
+    ck_assert_uint_eq(braid_pendings_count(&w.remote->pendings), 1024);
     memory = braid_context_get_memory(w.remote);
     ck_assert_uint_le(memory, 2 << 20);
     check_alive();

@@ -323,8 +323,8 @@ static bool sessions_gone(void *arg)
     const struct world *w = arg;
 
     return LIST_EMPTY(&w->local->sessions) && LIST_EMPTY(&w->remote->sessions) &&
-           TAILQ_EMPTY(&w->local->lingers.list) && TAILQ_EMPTY(&w->remote->lingers.list) &&
-           TAILQ_EMPTY(&w->remote->refused.list);
+           w->local->lingers.waiting.count == 0 && w->remote->lingers.waiting.count == 0 &&
+           w->remote->refused.waiting.count == 0;
 }
 
 void world_close_begin(struct world *w)
