@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@ static const struct command commands[] = {
     {"slow", load_slow,
      "a sender at full speed, a slow reader: --port --listen --direction "
      "--seconds --rate"},
+    {"flood", load_flood,
+     "strangers, so many a second, that say the bytes given in hexadecimal digits: --port "
+     "--connections --rate --say [--hold until end of file on standard input]"},
 };
 
 static int usage(FILE *out)
@@ -34,6 +38,46 @@ static int usage(FILE *out)
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         fprintf(out, "  %-10s  %s\n", commands[i].name, commands[i].help);
     return out == stdout ? 0 : 2;
+}
+
+/* False: it is no whole number. */
+static bool parse_number(const char *text, uint64_t *value)
+{
+    char *end;
+
+    *value = strtoul(text, &end, 10);
+    return end != text && *end == '\0';
+}
+
+/* False: the value makes no sense. */
+static bool parse_value(int option, const char *text, struct load_options *options)
+{
+    uint64_t number = 0;
+    char *end;
+
+    switch (option) {
+    case 'd':
+        options->upload = strcmp(text, "up") == 0;
+        return options->upload || strcmp(text, "down") == 0;
+    case 'y':
+        options->say = text;
+        return true;
+    case 'h':
+        options->hold = true;
+        return true;
+    case 's':
+        options->seconds = strtod(text, &end);
+        return end != text && *end == '\0';
+    case 'r':
+        return parse_number(text, &options->rate) && options->rate > 0;
+    }
+    if (option == '?' || !parse_number(text, &number) || number > UINT_MAX)
+        return false;
+    if (option == 'c')
+        options->connections = (unsigned)number;
+    else
+        *(option == 'p' ? &options->port : &options->listen) = (unsigned)number;
+    return true;
 }
 
 /* Returns 0, or -1 when an option is unknown or its value makes no sense. */
@@ -46,33 +90,15 @@ static int parse(int argc, char **argv, struct load_options *options)
         {"connections", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 's'},
         {"direction", required_argument, NULL, 'd'},
+        {"say", required_argument, NULL, 'y'},
+        {"hold", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        char *end = NULL;
-
-        if (option == 'd') {
-            options->upload = strcmp(optarg, "up") == 0;
-            if (!options->upload && strcmp(optarg, "down") != 0)
-                return -1;
-            continue;
-        }
-        if (option == '?')
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
+        if (!parse_value(option, optarg, options))
             return -1;
-        if (option == 's')
-            options->seconds = strtod(optarg, &end);
-        else if (option == 'r')
-            options->rate = strtoul(optarg, &end, 10);
-        else if (option == 'c')
-            options->connections = (unsigned)strtoul(optarg, &end, 10);
-        else
-            *(option == 'p' ? &options->port : &options->listen) =
-                (unsigned)strtoul(optarg, &end, 10);
-        if (end == optarg || *end != '\0')
-            return -1;
-    }
     return optind == argc && options->port > 0 && options->port <= 65535 &&
                    options->connections > 0 && options->seconds > 0
                ? 0
@@ -81,7 +107,7 @@ static int parse(int argc, char **argv, struct load_options *options)
 
 int main(int argc, char **argv)
 {
-    struct load_options options = {.connections = 1, .seconds = 1, .rate = 1024 * 1024};
+    struct load_options options = {.connections = 1, .seconds = 1, .rate = 1024 * 1024, .say = ""};
 
     if (argc < 2)
         return usage(stderr);

@@ -36,8 +36,10 @@ struct load_options {
     unsigned listen;      /* slow: where its own receiving or sending end listens */
     unsigned connections; /* at a time */
     double seconds;
-    uint64_t rate; /* slow: bytes a second that are read */
-    bool upload;   /* bulk, slow: from the connecting side to the accepting one */
+    uint64_t rate;   /* slow: bytes a second that are read; flood: connections a second */
+    bool upload;     /* bulk, slow: from the connecting side to the accepting one */
+    const char *say; /* flood: hexadecimal digits */
+    bool hold;       /* flood: do not close them at once */
 };
 
 /* The commands; each returns the exit status. */
@@ -48,5 +50,6 @@ int load_first_byte(const struct load_options *options);
 int load_short(const struct load_options *options);
 int load_idle(const struct load_options *options);
 int load_slow(const struct load_options *options);
+int load_flood(const struct load_options *options);
 
 #endif
