@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Who is measured: a pair of relays each, and the direct connection without any.
 
-Debian's packages: haproxy, socat. One that is not installed is left out.
+Debian's packages: haproxy, socat, stunnel4. One that is not installed is left out.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 
 import procfs
 
@@ -76,6 +77,15 @@ def wait_until(condition, seconds, step=0.02):
         time.sleep(step)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where endpoints run: what their commands begin with, and the remote one's address."""
+
+    local: tuple = ()
+    remote: tuple = ()
+    address: str = "127.0.0.1"
+
+
 class Pair:
     """Two endpoints between a client's port and a target's."""
 
@@ -84,11 +94,12 @@ class Pair:
     subflows = 1  # connections between the endpoints for one session
     forks = False  # a process for each session
 
-    def __init__(self, directory, entry, target):
+    def __init__(self, directory, entry, target, place=Place()):
         self.directory = directory
         self.entry = entry
         self.middle = entry + 1
         self.target = target
+        self.place = place
         self.endpoints = []
 
     @classmethod
@@ -107,29 +118,34 @@ class Pair:
         return words[2] if len(words) > 2 else "unknown"
 
     def command(self, role, listen, connect):
-        """The command line of the local or the remote endpoint."""
+        """The command line of the local or the remote endpoint; both are HOST:PORT."""
         raise NotImplementedError
 
     def file(self, name, text):
         path = os.path.join(self.directory, f"{self.name}-{self.entry}-{name}")
-        with open(path, "w", encoding="utf-8") as file:
+        secret = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(secret, "w", encoding="utf-8") as file:
             file.write(text)
         return path
 
     def start(self):
-        ways = (("remote", self.middle, self.target), ("local", self.entry, self.middle))
-        for role, listen, connect in ways:
-            args = self.command(role, listen, connect)
+        here, there = "127.0.0.1", self.place.address
+        ways = (
+            ("remote", self.place.remote, self.middle, there, f"{here}:{self.target}"),
+            ("local", self.place.local, self.entry, here, f"{there}:{self.middle}"),
+        )
+        for role, prefix, port, host, connect in ways:
+            args = [*prefix, *self.command(role, f"{host}:{port}", connect)]
             log = os.path.join(self.directory, f"{self.name}-{self.entry}-{role}.log")
             process = Process(args, log)
             self.endpoints.append(process)
 
-            def ready(process=process, listen=listen):
+            def ready(process=process, port=port):
                 process.check()
-                return procfs.sockets(listen, procfs.LISTEN) > 0
+                return procfs.sockets(port, procfs.LISTEN, process.pid) > 0
 
             if not wait_until(ready, 10):
-                raise Failure(f"{self.name}, {role} endpoint: nobody listens on port {listen}")
+                raise Failure(f"{self.name}, {role} endpoint: nobody listens on port {port}")
         return self
 
     def stop(self):
@@ -180,8 +196,8 @@ class Direct(Pair):
     def version(cls):
         return "no relay"
 
-    def __init__(self, directory, entry, target):
-        super().__init__(directory, entry, target)
+    def __init__(self, directory, entry, target, place=Place()):
+        super().__init__(directory, entry, target, place)
         self.entry = target
 
     def start(self):
@@ -205,8 +221,8 @@ defaults
     timeout client 1h
     timeout server 1h
 listen relay
-    bind 127.0.0.1:{listen}
-    server target 127.0.0.1:{connect}
+    bind {listen}
+    server target {connect}
 """
 
     def command(self, role, listen, connect):
@@ -222,16 +238,57 @@ class Socat(Pair):
     forks = True
 
     def command(self, role, listen, connect):
+        host, port = listen.split(":")
         return [
             "socat",
             "-b65536",
-            f"TCP4-LISTEN:{listen},bind=127.0.0.1,reuseaddr,fork,nodelay,backlog=4096",
-            f"TCP4:127.0.0.1:{connect},nodelay",
+            f"TCP4-LISTEN:{port},bind={host},reuseaddr,fork,nodelay,backlog=4096",
+            f"TCP4:{connect},nodelay",
         ]
 
 
+class Stunnel(Pair):
+    """stunnel with a pre-shared key; a thread for each connection, as it is built on Debian."""
+
+    name = "stunnel"
+    program = "stunnel"
+    secret = "42" * 32
+    config = """\
+foreground = yes
+syslog = no
+debug = err
+pid =
+socket = l:TCP_NODELAY=1
+socket = r:TCP_NODELAY=1
+[bench]
+client = {client}
+accept = {listen}
+connect = {connect}
+sslVersion = TLSv1.3
+PSKsecrets = {secrets}
+PSKidentity = bench
+"""
+
+    @classmethod
+    def version(cls):
+        done = subprocess.run([cls.program, "-version"], capture_output=True, text=True, check=False)
+        words = done.stderr.split()
+        return words[words.index("stunnel") + 1] if "stunnel" in words else "unknown"
+
+    def command(self, role, listen, connect):
+        text = self.config.format(
+            client="yes" if role == "local" else "no",
+            listen=listen,
+            connect=connect,
+            secrets=self.file("secrets", f"bench:{self.secret}\n"),
+        )
+        if role == "remote":
+            text = text.replace("PSKidentity = bench\n", "")
+        return [self.program, self.file(role + ".conf", text)]
+
+
 class Braid(Pair):
-    """braidd at both ends, as built below BRAID_BUILD."""
+    """braidd at both ends, as built below BRAID_BUILD, in clear."""
 
     name = "braid"
     subflows = 4
@@ -241,20 +298,24 @@ class Braid(Pair):
 [braidd]
 workers = auto
 [local bench]
-listen = 127.0.0.1:{listen}
-remote = 127.0.0.1:{connect}
-security = none
+listen = {listen}
+remote = {connect}
+{security}
 subflows = {subflows}
 """,
         "remote": """\
 [braidd]
 workers = auto
 [remote bench]
-listen = 127.0.0.1:{listen}
-target = 127.0.0.1:{connect}
-security = none
+listen = {listen}
+target = {connect}
+{security}
 """,
     }
+
+    def security(self):
+        """The lines that say how subflows are protected."""
+        return "security = none\ninsecure = yes"
 
     @classmethod
     def binary(cls):
@@ -271,8 +332,33 @@ security = none
         return words[1] if len(words) > 1 else "unknown"
 
     def command(self, role, listen, connect):
-        text = self.config[role].format(listen=listen, connect=connect, subflows=self.subflows)
+        text = self.config[role].format(
+            listen=listen, connect=connect, subflows=self.subflows, security=self.security()
+        )
         return [self.binary(), "-c", self.file(role + ".ini", text)]
 
 
-ALL = {kind.name: kind for kind in (Direct, Haproxy, Socat, Braid)}
+class Clear(Braid):
+    """braidd in clear, beside the one that has a key."""
+
+    name = "none"
+
+
+class Keyed(Braid):
+    """braidd with a key."""
+
+    key = None
+
+    def security(self):
+        if self.key is None:
+            args = [os.path.join(self.build, "cli", "braid"), "keygen"]
+            made = subprocess.run(args, capture_output=True, text=True, check=True)
+            self.key = self.file("web.key", made.stdout)
+        return f"key = {self.key}"
+
+
+def everybody(security):
+    """By their names: whom braid is measured beside, and braid with that security."""
+    others = (Stunnel, Clear) if security == "key" else (Haproxy, Socat)
+    braid = Keyed if security == "key" else Braid
+    return {kind.name: kind for kind in (Direct, *others, braid)}

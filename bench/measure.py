@@ -7,8 +7,10 @@ import resource
 import subprocess
 import time
 
+import laboratory
 import procfs
-from contestants import Failure, Process, wait_until
+from contestants import Failure, Place, Process, wait_until
+from figures import ROUND_TRIP
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -21,6 +23,7 @@ TARGET_PORT = 2000
 ROUNDS_PORT = 2010
 IDLE_PORT = 3010
 SLOW_PORT = 4000
+SET_UP_PORT = 5000
 
 
 class Bench:
@@ -56,9 +59,9 @@ class Bench:
         if text not in self.notes:
             self.notes.append(text)
 
-    def client(self, command, timeout, **options):
+    def client(self, command, timeout, prefix=(), **options):
         """Runs one client of the load generator to its end; what it measured."""
-        args = [self.load, command]
+        args = [*prefix, self.load, command]
         for name, value in options.items():
             args += [f"--{name}", str(value)]
         with open(self.log, "ab") as log:
@@ -173,6 +176,31 @@ class Bench:
         for thing in reversed(self.extra):
             thing.stop()
         self.extra = []
+
+    def set_up(self, kinds):
+        """Connect to first byte again, with a path between the endpoints that takes its time."""
+        seconds = self.seconds["set-up"]
+        half = f"{ROUND_TRIP / 2}ms"
+        with laboratory.Laboratory([laboratory.Path("1000mbit", half, "50ms")]) as lab:
+            prefix = lab.client.prefix
+            place = Place(tuple(prefix), tuple(lab.server.prefix), lab.paths[0].server)
+            args = [*lab.server.prefix, self.load, "serve", "--port", str(TARGET_PORT)]
+            self.extra.append(Process(args, self.log))
+            for kind in kinds:
+                try:
+                    pair = kind(self.directory, SET_UP_PORT, TARGET_PORT, place)
+                    self.extra.append(pair)
+                    pair.start()
+                    result = self.client(
+                        "first-byte", seconds + 60, prefix, port=pair.entry, seconds=seconds
+                    )
+                    self.figures["set-up"].add(kind.name, result["p50_ms"])
+                    pair.check()
+                except Failure as why:
+                    self.note(f"set-up, {kind.name}: {why}")
+                finally:
+                    self.extra.pop().stop()
+            self.end_extra()
 
     def idle(self, kind):
         """What 1,000 sessions add to an endpoint, once they have all their subflows."""

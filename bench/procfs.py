@@ -54,10 +54,10 @@ def memory(pid, field):
     return 0
 
 
-def sockets(port, state):
-    """How many IPv4 sockets of this network namespace have this local port and state."""
+def sockets(port, state, pid="self"):
+    """How many IPv4 sockets of a process's network namespace have this local port and state."""
     count = 0
-    with open("/proc/self/net/tcp", encoding="ascii") as file:
+    with open(f"/proc/{pid}/net/tcp", encoding="ascii") as file:
         next(file)
         for line in file:
             fields = line.split()

@@ -3,7 +3,8 @@
 
 import json
 
-NAMES = ("direct", "haproxy", "socat", "braid")
+NAMES = ("direct", "haproxy", "socat", "stunnel", "none", "braid")
+BESIDE = NAMES[1:-1]
 
 
 def _cell(value, digits):
@@ -21,7 +22,7 @@ def _row(figure, names):
     cells = [figure.title, figure.unit]
     cells += [_cell(figure.median(name), figure.digits) for name in names]
     if "braid" in names:
-        for other in ("haproxy", "socat"):
+        for other in BESIDE:
             if other in names:
                 cells.append(_cell(ratios.get(other), 2))
         cells.append(", ".join(bar.text(figure) for bar in figure.bars))
@@ -34,7 +35,7 @@ def table(figures, measured):
     names = [name for name in NAMES if name in measured]
     head = ["median of all rounds", "unit", *names]
     if "braid" in names:
-        head += [f"÷ {other}" for other in ("haproxy", "socat") if other in names]
+        head += [f"÷ {other}" for other in BESIDE if other in names]
         head += ["bar", ""]
     rows = [head] + [_row(figure, names) for figure in figures if figure.values]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
