@@ -13,6 +13,7 @@
 #define FRAME_MAX 65000u
 #define FRAME_TLS (16384u - BRAID_DATA_HEAD) /* with its header, what one record of TLS holds */
 #define FRAME_TIME 5u                        /* milliseconds that one frame may occupy a path */
+#define PROBE_HELLO 14000u                   /* a first flight */
 #define BURST_MIN BRAID_FRAME_MIN
 #define BURST_MAX 262144u
 #define BURST_TIME 10u
@@ -273,6 +274,21 @@ static uint64_t plan_range(struct builder *b, enum braid_plan_kind kind, uint64_
     return budget;
 }
 
+/*
+ * How much of the head of the line a subflow on probation is to carry, too. Before its HELLO is
+ * answered there is nothing else for it, and a path that no other subflow has may be the best one.
+ */
+static uint64_t probe_size(const struct braid_subflow *subflow)
+{
+    if (subflow->state != BRAID_SUBFLOW_HELLO)
+        return BRAID_PROBE;
+    for (const struct braid_subflow *s = subflow->session->subflows; s != NULL; s = s->next) {
+        if (s != subflow && s->path == subflow->path)
+            return BRAID_PROBE;
+    }
+    return PROBE_HELLO;
+}
+
 static void plan_data(struct builder *b)
 {
     struct braid_session *session = b->session;
@@ -287,8 +303,10 @@ static void plan_data(struct builder *b)
         braid_inflight_reserve(&b->subflow->inflight, session->pool, BRAID_PLAN_ITEMS) != 0)
         return;
     if (probe) {
-        end = session->next - start < BRAID_PROBE ? session->next : start + BRAID_PROBE;
-        plan_range(b, BRAID_PLAN_AGAIN, start, end, BRAID_PROBE);
+        uint64_t copy = probe_size(b->subflow);
+
+        end = session->next - start < copy ? session->next : start + copy;
+        plan_range(b, BRAID_PLAN_AGAIN, start, end, copy);
         return;
     }
     if (budget > allowance)

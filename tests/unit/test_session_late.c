@@ -70,6 +70,25 @@ START_TEST(test_probe)
 }
 END_TEST
 
+/* Before its answer nothing new goes there: of a path that nobody knows, the copy fills a flight.
+ */
+START_TEST(test_probe_before_the_answer)
+{
+    single_local(&s, 1);
+    look(0, 10000, 0, 0);
+    single_write(&s, 100000);
+    ck_assert_int_eq(single_add(&s, 1), 0);
+    braid_subflow_set_path(s.flow[1].subflow, _i == 0 ? 1 : 0);
+    look(1, 10000, 0, 0);
+    all_room();
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1),
+                     _i == 0 ? "HELLO 1 join 0/524288 AGAIN 0+5000 AGAIN 5000+5000 AGAIN 10000+4000"
+                             : "HELLO 1 join 0/524288 AGAIN 0+5000 AGAIN 5000+3192");
+    single_free(&s);
+}
+END_TEST
+
 /* A first burst that took long was no fast one, whatever the window says. */
 START_TEST(test_first_burst)
 {
@@ -326,10 +345,18 @@ END_TEST
 int main(void)
 {
     const struct suite_test tests[] = {
-        {test_probe, 0},           {test_first_burst, 0},        {test_late, 0},
-        {test_not_late, 0},        {test_peer_gives_up, 0},      {test_tells_what_it_gives_up, 0},
-        {test_primary_returns, 0}, {test_no_answer_to_hello, 0}, {test_blind_is_not_late, 0},
-        {test_redundant_waits, 0}, {test_slow_both, 0},
+        {test_probe, 0},
+        {test_probe_before_the_answer, 2},
+        {test_first_burst, 0},
+        {test_late, 0},
+        {test_not_late, 0},
+        {test_peer_gives_up, 0},
+        {test_tells_what_it_gives_up, 0},
+        {test_primary_returns, 0},
+        {test_no_answer_to_hello, 0},
+        {test_blind_is_not_late, 0},
+        {test_redundant_waits, 0},
+        {test_slow_both, 0},
     };
 
     return SUITE_RUN("session_late", tests);
