@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Strangers who begin a TLS handshake and then stall: with half of a first flight, with one they
+ * have recorded and play again, byte after byte. How long they are heard, what they may hold, who
+ * has to go for others, and that sessions go on beside a thousand of them.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/hello.h"
+#include "core/wire.h"
+#include "event/clock.h"
+#include "event/context.h"
+#include "event/security.h"
+#include "event/transport_tls.h"
+#include "world.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#define WEB "web 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
+#define THOUSAND 1000
+#define MIB ((size_t)1 << 20)
+
+static struct world w;
+static struct app app;
+static struct braid_security *security;
+static uint8_t flight[4096]; /* preamble and ClientHello of one who has the key */
+static size_t flight_len;
+
+/* What whoever has seen a subflow begin can say again. */
+static void record_flight(void)
+{
+    struct braid_tls_scratch *scratch = calloc(1, sizeof *scratch);
+    struct braid_credentials *credentials = braid_security_credentials(security);
+    struct braid_preamble preamble = {
+        .session = 42, .version = BRAID_VERSION, .security = BRAID_SECURITY_TLS};
+    uint8_t bytes[BRAID_PREAMBLE_SIZE];
+    struct braid_writer out = {bytes, sizeof bytes, false};
+    struct braid_transport transport;
+    ssize_t n;
+    int fds[2];
+
+    ck_assert_ptr_nonnull(scratch);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    braid_transport_plain(&transport, fds[0], false);
+    braid_wire_write_preamble(&out, &preamble);
+    ck_assert(braid_transport_tls_connect(&transport, scratch, credentials, bytes, sizeof bytes));
+    n = recv(fds[1], flight, sizeof flight, 0);
+    ck_assert_int_gt(n, BRAID_PREAMBLE_SIZE + 100);
+    flight_len = (size_t)n;
+    transport.ops->close(&transport);
+    close(fds[1]);
+    braid_credentials_unref(credentials);
+    free(scratch);
+}
+
+static void setup(void)
+{
+    char why[512];
+
+    world_open(&w);
+    security = braid_security_new();
+    ck_assert_ptr_nonnull(security);
+    ck_assert_int_eq(braid_security_read_keys(security, WEB, strlen(WEB), "test", why, sizeof why),
+                     1);
+    braid_options_set_security(w.options, security);
+    braid_listener_free(w.listener);
+    w.listener = world_listen(&w);
+    record_flight();
+    app = (struct app){.key = 1, .peer_key = 2, .to_send = 1000000, .shut = true};
+    w.script = (struct app){.key = 2, .peer_key = 1, .to_send = 1000000, .shut = true};
+}
+
+static struct braid_group_info info(void)
+{
+    struct braid_group_info now;
+
+    braid_group_get_info(w.remote->group, &now);
+    return now;
+}
+
+static bool nobody_waits(void *arg)
+{
+    (void)arg;
+    return info().half_open == 0;
+}
+
+static void teardown(void)
+{
+    app_free(&app);
+    ck_assert(run_until(w.base, nobody_waits, NULL, PATIENCE));
+    ck_assert_uint_eq(info().half_open_memory, 0);
+    world_close(&w);
+    braid_security_free(security);
+}
+
+/* A stranger who says the first bytes of the flight. */
+static int stall(size_t bytes)
+{
+    struct sockaddr_in to;
+    socklen_t len = sizeof to;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(getsockname(w.listen_fd, (struct sockaddr *)&to, &len), 0);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    if (bytes > 0)
+        ck_assert_int_eq(send(fd, flight, bytes, 0), (ssize_t)bytes);
+    return fd;
+}
+
+/* Takes what comes; true at the end. */
+static bool is_closed(void *arg)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    do
+        n = recv(*(int *)arg, bytes, sizeof bytes, 0);
+    while (n > 0);
+    return n == 0 || errno != EAGAIN;
+}
+
+/* So many hold what a handshake takes. */
+static bool so_many_shake(void *arg)
+{
+    return w.remote->pendings.handshaking.count == *(const unsigned *)arg;
+}
+
+static bool app_over(void *arg)
+{
+    const struct app *a = arg;
+
+    return a->closed || a->error;
+}
+
+static void check_whole(void)
+{
+    ck_assert(run_until(w.base, app_over, &app, PATIENCE));
+    ck_assert(app.closed && !app.wrong && app.connected);
+    ck_assert_uint_eq(app.received, w.script.to_send);
+    ck_assert_uint_eq(w.apps[0].received, app.to_send);
+    ck_assert(!w.apps[0].wrong);
+}
+
+/* ---- one ---- */
+
+/* With less than the preamble, half of the first flight, all of it. */
+START_TEST(given_up_in_time)
+{
+    const size_t lengths[] = {BRAID_PREAMBLE_SIZE - 1, flight_len / 2, flight_len};
+    const unsigned shaking = _i == 0 ? 0 : 1;
+    uint64_t start = braid_clock();
+    int fd;
+
+    ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 200), 0);
+    fd = stall(lengths[_i]);
+    if (shaking > 0) {
+        ck_assert(run_until(w.base, so_many_shake, (void *)&shaking, PATIENCE));
+        ck_assert_uint_ge(info().half_open_memory, 16384);
+    }
+    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert_uint_ge(braid_clock() - start, 190000);
+    ck_assert(was_logged(&w, "no whole greeting within 0.2 s"));
+    ck_assert_uint_eq(info().failures, 0); /* a path may have died */
+    close(fd);
+}
+END_TEST
+
+struct drip {
+    int fd;
+    size_t sent;
+    uint64_t next;
+};
+
+/* A byte every other millisecond. */
+static bool drip_until_closed(void *arg)
+{
+    struct drip *drip = arg;
+
+    if (braid_clock() >= drip->next && drip->sent < flight_len) {
+        drip->sent += send(drip->fd, flight + drip->sent, 1, MSG_NOSIGNAL) == 1;
+        drip->next = braid_clock() + 2 * BRAID_MILLISECOND;
+    }
+    return is_closed(&drip->fd);
+}
+
+/* Saying something all the time is no reason to be heard longer. */
+START_TEST(slowness_gains_nothing)
+{
+    struct drip drip = {.fd = stall(0)};
+    uint64_t start = braid_clock();
+
+    ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 200), 0);
+    ck_assert(run_until(w.base, drip_until_closed, &drip, PATIENCE));
+    ck_assert_uint_ge(braid_clock() - start, 190000);
+    ck_assert_uint_gt(drip.sent, BRAID_PREAMBLE_SIZE);
+    ck_assert_uint_lt(drip.sent, flight_len);
+    ck_assert(was_logged(&w, "no whole greeting within 0.2 s"));
+    close(drip.fd);
+}
+END_TEST
+
+/* What was recorded is answered, and changes nothing: no session, and none joined. */
+START_TEST(a_replay_gets_nowhere)
+{
+    const unsigned one = 1;
+    int fd;
+
+    app_connect(&w, &app);
+    check_whole();
+    fd = stall(flight_len);
+    ck_assert(run_until(w.base, so_many_shake, (void *)&one, PATIENCE));
+    ck_assert(!is_closed(&fd));
+    ck_assert_uint_eq(w.accepted, 1);
+    close(fd);
+}
+END_TEST
+
+/* ---- many ---- */
+
+/* Handshakes hold all the memory there may be: those that began first go, and honest ones get in.
+ */
+START_TEST(the_first_make_room)
+{
+    const unsigned all = 8;
+    size_t each;
+    int fds[8];
+
+    fds[0] = stall(flight_len);
+    ck_assert(run_until(w.base, so_many_shake, (void *)&(unsigned){1}, PATIENCE));
+    each = info().half_open_memory;
+    braid_guard_limits(braid_group_guard(w.remote->group))->half_open_memory = all * each + 4096;
+    for (unsigned i = 1; i < all; i++)
+        fds[i] = stall(flight_len);
+    ck_assert(run_until(w.base, so_many_shake, (void *)&all, PATIENCE));
+    app_connect(&w, &app);
+    check_whole();
+    ck_assert(is_closed(&fds[0]));
+    ck_assert(!is_closed(&fds[all - 1]));
+    ck_assert(was_logged(&w, "max-half-open-memory"));
+    for (unsigned i = 0; i < all; i++)
+        close(fds[i]);
+}
+END_TEST
+
+/* Bytes that this process has in memory. */
+static size_t resident(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long pages = 0;
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%*u %lu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Each has two descriptors here. */
+static bool allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < 2 * THOUSAND + 200)
+        return false;
+    files.rlim_cur = files.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &files) == 0;
+}
+
+static bool has_begun(void *arg)
+{
+    return ((struct app *)arg)->received > 0;
+}
+
+START_TEST(a_thousand)
+{
+    const size_t length = _i == 0 ? flight_len / 2 : flight_len;
+    unsigned count;
+    size_t before;
+    int *fds;
+
+    if (!allow_files())
+        return;
+    fds = calloc(THOUSAND, sizeof *fds);
+    ck_assert_ptr_nonnull(fds);
+    ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 60000), 0);
+    app.to_send = w.script.to_send = 64 * MIB;
+    app_connect(&w, &app);
+    ck_assert(run_until(w.base, has_begun, &app, PATIENCE));
+    before = resident();
+    for (count = 0; count < THOUSAND;) {
+        for (unsigned i = 0; i < 100; i++)
+            fds[count++] = stall(length);
+        ck_assert(run_until(w.base, so_many_shake, &count, PATIENCE));
+    }
+    if (!SANITIZED)
+        ck_assert_msg(resident() - before <= 64 * MIB, "%zu KiB more",
+                      (resident() - before) / 1024);
+    ck_assert_uint_eq(info().half_open, THOUSAND);
+    ck_assert_uint_le(info().half_open_memory, 64 * MIB);
+    check_whole();
+    for (unsigned i = 0; i < THOUSAND; i++)
+        close(fds[i]);
+    free(fds);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stallers");
+    TCase *cases = tcase_create("stallers");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_set_timeout(cases, TEST_TIMEOUT);
+    tcase_add_loop_test(cases, given_up_in_time, 0, 3);
+    tcase_add_test(cases, slowness_gains_nothing);
+    tcase_add_test(cases, a_replay_gets_nowhere);
+    tcase_add_test(cases, the_first_make_room);
+    tcase_add_loop_test(cases, a_thousand, 0, 2);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
