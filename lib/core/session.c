@@ -315,7 +315,10 @@ void braid_session_on_time(struct braid_session *session, uint64_t now)
         session->allowed = session->config.subflows;
         braid_session_act(session, BRAID_ACTION_DIAL);
     }
-    (void)braid_timer_due(d, BRAID_TIMER_MEMORY, now); /* to look for actions is all it wants */
+    if (braid_timer_due(d, BRAID_TIMER_MEMORY, now)) { /* and whoever called looks for actions */
+        for (struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
+            s->starved = false;
+    }
     if (braid_timer_due(d, BRAID_TIMER_BLOCKED, now))
         ask_for_limit(session);
     if (braid_timer_due(d, BRAID_TIMER_OPEN, now) && !session->established)

@@ -20,11 +20,12 @@
 #include "session.h"
 #include "wire.h"
 
-#define BRAID_GONE_MAX 4u       /* subflows to be reported as lost at once */
-#define BRAID_FRAME_MIN 4096u   /* bytes of payload; less is a crumb */
-#define BRAID_PROBE 8192u       /* bytes, copies, on a subflow that has yet to show its worth */
-#define BRAID_SLICES_MAX 8u     /* pieces of payload in one frame */
-#define BRAID_REST_CONTROL 700u /* the longest control frame we send, and more */
+#define BRAID_GONE_MAX 4u         /* subflows to be reported as lost at once */
+#define BRAID_FRAME_MIN 4096u     /* bytes of payload; less is a crumb */
+#define BRAID_PROBE 8192u         /* bytes, copies, on a subflow that has yet to show its worth */
+#define BRAID_SLICES_MAX 8u       /* pieces of payload in one frame */
+#define BRAID_MEMORY_RETRY 20000u /* microseconds until what had no memory is tried again */
+#define BRAID_REST_CONTROL 700u   /* the longest control frame we send, and more */
 
 /* The better one first: control goes there. */
 enum braid_subflow_state {
@@ -85,6 +86,7 @@ struct braid_subflow {
     bool want_ping;
     bool want_pong;
     bool want_close;
+    bool starved; /* there was no memory to note what it would carry: no data until it is due */
 };
 
 enum braid_session_state {

@@ -289,6 +289,20 @@ static uint64_t probe_size(const struct braid_subflow *subflow)
     return PROBE_HELLO;
 }
 
+/* Sees to it that what a data frame is noted in is there; else the subflow gets no data for now. */
+static bool reserve(struct builder *b)
+{
+    struct braid_session *session = b->session;
+    uint64_t at = b->now + BRAID_MEMORY_RETRY;
+
+    if (braid_inflight_reserve(&b->subflow->inflight, session->pool, BRAID_PLAN_ITEMS) == 0)
+        return true;
+    b->subflow->starved = true;
+    if (session->deadlines.at[BRAID_TIMER_MEMORY] > at)
+        braid_timer_set(&session->deadlines, BRAID_TIMER_MEMORY, at);
+    return false;
+}
+
 static void plan_data(struct builder *b)
 {
     struct braid_session *session = b->session;
@@ -299,8 +313,7 @@ static void plan_data(struct builder *b)
     struct braid_subflow *sender = braid_session_data_sender(session);
     bool probe = sender == NULL && braid_session_probe_sender(session) == b->subflow;
 
-    if ((sender != b->subflow && !probe) ||
-        braid_inflight_reserve(&b->subflow->inflight, session->pool, BRAID_PLAN_ITEMS) != 0)
+    if ((sender != b->subflow && !probe) || !reserve(b))
         return;
     if (probe) {
         uint64_t copy = probe_size(b->subflow);

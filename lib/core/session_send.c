@@ -6,11 +6,10 @@
 #include "session_internal.h"
 
 #define CRUMBS_MAX 2048u
-#define BLOCKED_FIRST 125000u /* microseconds at the limit, then longer: the peer is asked */
-#define PACE_TIME 2000u       /* microseconds until a full path is looked at again */
-#define LATE_TIME 10000u      /* and until bytes on their way are looked at for being late */
-#define MEMORY_RETRY 20000u   /* microseconds */
-#define PRESSURE_RETRY 200000u
+#define BLOCKED_FIRST 125000u  /* microseconds at the limit, then longer: the peer is asked */
+#define PACE_TIME 2000u        /* microseconds until a full path is looked at again */
+#define LATE_TIME 10000u       /* and until bytes on their way are looked at for being late */
+#define PRESSURE_RETRY 200000u /* microseconds */
 
 bool braid_session_has_again(const struct braid_session *session)
 {
@@ -76,6 +75,16 @@ struct braid_subflow *braid_session_data_sender(const struct braid_session *sess
     return session->scheduler->pick(session, false);
 }
 
+/* Whether any path delivers: in an outage of all of them there is nothing to keep pace with. */
+static bool has_lively(const struct braid_session *session, uint64_t now)
+{
+    for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next) {
+        if (!braid_rescue_is_quiet(s, now))
+            return true;
+    }
+    return false;
+}
+
 /*
  * Nothing can or should be sent now; but a subflow that idles may carry again what is late on
  * another. Sees to it that somebody looks again soon.
@@ -84,7 +93,7 @@ static struct braid_subflow *late_sender(struct braid_session *session, uint64_t
 {
     struct braid_subflow *fast;
     bool paced = session->next < session->sendbuf.end && session->next < session->limit;
-    uint64_t at = now + (paced ? PACE_TIME : LATE_TIME);
+    uint64_t at = now + (paced && has_lively(session, now) ? PACE_TIME : LATE_TIME);
 
     if (session->state != BRAID_SESSION_OPEN || session->sendbuf.una == session->next ||
         (session->subflow_count < 2 && !paced))
@@ -183,7 +192,7 @@ static void watch_limit(struct braid_session *session, uint64_t now)
  * is. */
 static void watch_memory(struct braid_session *session, uint64_t now)
 {
-    uint64_t wait = MEMORY_RETRY;
+    uint64_t wait = BRAID_MEMORY_RETRY;
 
     if (!session->want_writable || braid_timer_is_set(&session->deadlines, BRAID_TIMER_MEMORY))
         return;
@@ -228,7 +237,8 @@ bool braid_subflow_wants_room(const struct braid_subflow *subflow)
         return false;
     if (wants_own(subflow) || (subflow->blocked && wants_control(session)))
         return true;
-    return session->state == BRAID_SESSION_OPEN && !braid_subflow_is_full(subflow) &&
+    return session->state == BRAID_SESSION_OPEN && !subflow->starved &&
+           !braid_subflow_is_full(subflow) &&
            (braid_session_has_again(session) || braid_session_has_new(session) ||
             (session->subflow_count > 1 && session->sendbuf.una < session->next));
 }

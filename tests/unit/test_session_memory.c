@@ -5,6 +5,7 @@
  * back and nobody gave up, all ends in order (pair.c checks each byte).
  */
 #include "pair.h"
+#include "single.h"
 #include "suite.h"
 
 #define N_MAX 400
@@ -136,11 +137,39 @@ START_TEST(test_cap)
 }
 END_TEST
 
+/* Nothing can be noted: the subflow does not ask for room all the time, but after a while. */
+START_TEST(test_starved)
+{
+    struct single s;
+    struct braid_subflow *subflow;
+
+    single_local(&s, 1);
+    subflow = s.flow[0].subflow;
+    single_write(&s, 1000);
+    ck_assert(braid_subflow_wants_room(subflow));
+    braid_pool_fail_after(s.pool, 1);
+    braid_subflow_set_room(subflow, 65536);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "");
+    ck_assert(!braid_subflow_wants_room(subflow));
+    braid_pool_fail_after(s.pool, 0);
+    single_sleep(&s, 19999);
+    ck_assert(!braid_subflow_wants_room(subflow));
+    single_sleep(&s, 1);
+    ck_assert(braid_subflow_wants_room(subflow));
+    braid_subflow_set_room(subflow, 65536);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+1000");
+    single_free(&s);
+}
+END_TEST
+
 int main(void)
 {
     const struct suite_test tests[] = {
         {test_every_allocation, 4},
         {test_cap, 0},
+        {test_starved, 0},
     };
 
     return SUITE_RUN("session_memory", tests);
