@@ -12,7 +12,7 @@ enum braid_timer {
     BRAID_TIMER_ACK,     /* a delayed acknowledgement */
     BRAID_TIMER_WATCH,   /* a look at the subflows' progress, or their keep-alive */
     BRAID_TIMER_PACE,    /* a path that was full should have drained a little */
-    BRAID_TIMER_JOIN,    /* a session that has grown old wants all its subflows */
+    BRAID_TIMER_JOIN,    /* a session that has grown old wants all its subflows; seed: no longer */
     BRAID_TIMER_LIMIT,   /* LOCAL: the peer may take more subflows again than it did */
     BRAID_TIMER_OPEN,    /* LOCAL: the peer must have answered */
     BRAID_TIMER_GRACE,   /* without a subflow */

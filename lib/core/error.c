@@ -38,6 +38,8 @@ const char *braid_strerror(int error)
         return "system error";
     case BRAID_ERR_SECURITY:
         return "security not acceptable";
+    case BRAID_ERR_TRUNCATED:
+        return "ended early: bytes are missing, or the peer did not say that it was all";
     case BRAID_ERR_RESET:
         return "connection reset";
     case BRAID_ERR_UNREACHABLE:

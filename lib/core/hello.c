@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "hello.h"
 
+#include "seed_wire.h"
 #include "wire.h"
 
 /* Copies input until the greeting holds `want` bytes; true when it does. */
@@ -43,6 +44,18 @@ static bool gather_head(struct braid_greeting *greeting, const uint8_t *bytes, s
     }
 }
 
+/* The 16 bytes that open a subflow of the seed's format are all of its greeting. */
+static int take_seed(const struct braid_greeting *greeting, uint64_t *id, struct braid_hello *hello)
+{
+    memset(hello, 0, sizeof *hello);
+    braid_seed_read_open(greeting->bytes, &hello->session, &hello->streams);
+    *id = hello->session;
+    if (hello->streams > greeting->seed_max)
+        return -BRAID_ERR_LIMIT;
+    hello->flags = BRAID_HELLO_CREATE;
+    return BRAID_GREETING_DONE;
+}
+
 int braid_greeting_feed(struct braid_greeting *greeting, const uint8_t *bytes, size_t len,
                         size_t *used, uint64_t *id, struct braid_hello *hello)
 {
@@ -56,6 +69,10 @@ int braid_greeting_feed(struct braid_greeting *greeting, const uint8_t *bytes, s
     *id = 0;
     if (!gather(greeting, BRAID_PREAMBLE_SIZE, bytes, len, used))
         return BRAID_GREETING_MORE;
+    if (greeting->seed_max > 0 && braid_seed_is_open(greeting->bytes))
+        return take_seed(greeting, id, hello);
+    if (greeting->seed_only)
+        return -BRAID_ERR_PROTOCOL;
     error = braid_wire_read_preamble(greeting->bytes, &preamble);
     if (error != 0)
         return error;
@@ -69,6 +86,7 @@ int braid_greeting_feed(struct braid_greeting *greeting, const uint8_t *bytes, s
         return -BRAID_ERR_PROTOCOL;
     if (!gather(greeting, heads + payload, bytes, len, used))
         return BRAID_GREETING_MORE;
+    hello->streams = 0;
     error = braid_wire_read_hello(greeting->bytes + heads, payload, hello);
     if (error != 0)
         return error;

@@ -33,14 +33,18 @@ struct braid_hello {
     uint64_t ack;
     uint64_t limit;
     uint64_t instance;
-    uint16_t status; /* of a REPLY: enum braid_error */
+    uint16_t status;  /* of a REPLY: enum braid_error */
+    uint64_t streams; /* of the seed's format, which has no more than this and session; 0: it is
+                         one of version 1 */
 };
 
 /* What has been read of a greeting; zeroed at the start. */
 struct braid_greeting {
     uint16_t fill;
-    uint16_t skip;    /* bytes left of a frame to be ignored */
-    uint8_t security; /* enum braid_preamble_security that the preamble has to ask for; 0: none */
+    uint16_t skip;     /* bytes left of a frame to be ignored */
+    uint8_t security;  /* enum braid_preamble_security that the preamble has to ask for; 0: none */
+    bool seed_only;    /* it has to be of the seed's format */
+    unsigned seed_max; /* subflows that one of that format may have; 0: it is not understood */
     uint8_t bytes[BRAID_GREETING_MAX];
 };
 
@@ -55,7 +59,7 @@ enum braid_greeting_result {
  *
  * id: set as soon as the preamble is whole (0 before). hello: set when the result is DONE.
  * Returns an enum braid_greeting_result, or a negative enum braid_error: BRAID_ERR_PROTOCOL,
- * BRAID_ERR_VERSION, BRAID_ERR_SECURITY.
+ * BRAID_ERR_VERSION, BRAID_ERR_SECURITY, BRAID_ERR_LIMIT.
  */
 int braid_greeting_feed(struct braid_greeting *greeting, const uint8_t *bytes, size_t len,
                         size_t *used, uint64_t *id, struct braid_hello *hello);

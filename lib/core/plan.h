@@ -13,6 +13,7 @@
 #define BRAID_PLAN_ITEMS 64u
 #define BRAID_PLAN_CONTROL 2048u /* bytes of control frames in one plan */
 #define BRAID_DATA_HEAD 12u      /* frame header and offset of a DATA frame */
+#define BRAID_HEAD_MAX 17u       /* the same in the seed's format */
 
 struct braid_subflow;
 
@@ -29,7 +30,8 @@ struct braid_plan_item {
     uint32_t size;   /* bytes on the wire */
     uint32_t len;    /* DATA: payload bytes */
     uint64_t offset; /* DATA: stream offset; CONTROL_FRAME: where in control[] */
-    uint8_t head[BRAID_DATA_HEAD];
+    uint8_t head_len;
+    uint8_t head[BRAID_HEAD_MAX];
 };
 
 struct braid_plan {

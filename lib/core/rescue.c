@@ -81,9 +81,14 @@ void braid_rescue_doubt(struct braid_subflow *subflow, uint64_t now)
     session->doubted_at = now;
 }
 
-/* How long the peer has not shown that it receives anything on this subflow, while it should. */
+/*
+ * How long the peer has not shown that it receives anything on this subflow, while it should. In
+ * the seed's format it never does, but through TCP.
+ */
 static uint64_t peer_silence(const struct braid_subflow *subflow, uint64_t now)
 {
+    if (subflow->seed != NULL && subflow->estimator.sampled)
+        return 0;
     return braid_subflow_outstanding(subflow) ? now - subflow->progress_at : 0;
 }
 
@@ -204,6 +209,8 @@ static void tell_gone(struct braid_subflow *subflow)
 {
     struct braid_session *session = subflow->session;
 
+    if (session->config.speaks_seed)
+        return; /* it has no word for that */
     if (session->gone_count < BRAID_GONE_MAX)
         session->gone[session->gone_count++] = (uint16_t)subflow->index;
 }
@@ -280,9 +287,9 @@ static uint64_t next_look(const struct braid_subflow *subflow, uint64_t now)
     }
     if (e->waiting)
         at = min64(at, e->moved + path_patience(subflow) / 2);
-    if (braid_subflow_outstanding(subflow))
+    if (braid_subflow_outstanding(subflow) && subflow->seed == NULL)
         at = min64(at, subflow->progress_at + peer_patience(subflow));
-    if (at == BRAID_NEVER)
+    if (at == BRAID_NEVER && !braid_subflow_is_shut(subflow))
         at = subflow->sent_at + KEEPALIVE;
     return at > now ? at : now + tick;
 }
@@ -323,6 +330,8 @@ void braid_rescue_watch(struct braid_session *session, uint64_t now)
             return;
     }
     braid_session_check_closed(session, now);
+    if (session->config.speaks_seed)
+        braid_seed_check(session, now); /* one that is silent is not waited for */
     for (const struct braid_subflow *s = session->subflows; s != NULL; s = s->next)
         at = min64(at, next_look(s, now));
     session->deadlines.at[BRAID_TIMER_WATCH] = at;

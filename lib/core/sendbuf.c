@@ -104,6 +104,11 @@ void braid_sendbuf_commit(struct braid_sendbuf *buf, size_t n)
     drop_spare(buf);
 }
 
+uint8_t braid_sendbuf_last(const struct braid_sendbuf *buf)
+{
+    return buf->tail->data[buf->tail->fill - 1];
+}
+
 int braid_sendbuf_slice(struct braid_sendbuf *buf, uint64_t offset, uint32_t len,
                         struct braid_slice *slices, int max)
 {

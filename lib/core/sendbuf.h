@@ -46,6 +46,9 @@ int braid_sendbuf_reserve(struct braid_sendbuf *buf, struct braid_pool *pool, st
 /* Appends the first n bytes of what was lent and gives the rest back. */
 void braid_sendbuf_commit(struct braid_sendbuf *buf, size_t n);
 
+/* The last byte that was committed; there must have been one in the latest commit. */
+uint8_t braid_sendbuf_last(const struct braid_sendbuf *buf);
+
 /*
  * Finds [offset, offset + len), which must lie in [una, end), as at most max slices, without taking
  * references. Returns how many; fewer bytes than asked for when max was reached.

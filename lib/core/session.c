@@ -29,7 +29,12 @@ struct braid_session *braid_session_new(struct braid_pool *pool,
                                                               : &braid_scheduler_aggregate;
     session->random = config->seed | 1;
     session->allowed = config->subflows;
-    session->limit = BRAID_INITIAL_LIMIT;
+    session->limit = config->speaks_seed ? BRAID_SEED_SKEW : BRAID_INITIAL_LIMIT;
+    session->seed.streams = config->streams;
+    if (config->speaks_seed) { /* which has all its subflows, or none */
+        session->config.first = config->subflows;
+        session->grown = true;
+    }
     session->final = BRAID_NEVER;
     /* A window is a promise: no session may promise more than its share of what there is. */
     if (session->config.window > braid_pool_cap(pool) / POOL_SHARE)
@@ -79,6 +84,11 @@ uint64_t braid_session_id(const struct braid_session *session)
     return session->config.id;
 }
 
+bool braid_session_speaks_seed(const struct braid_session *session)
+{
+    return session->config.speaks_seed;
+}
+
 void braid_session_act(struct braid_session *session, enum braid_action_type type)
 {
     session->actions |= 1u << type;
@@ -87,6 +97,8 @@ void braid_session_act(struct braid_session *session, enum braid_action_type typ
 unsigned braid_session_subflows_wanted(const struct braid_session *session)
 {
     if (session->config.role != BRAID_LOCAL)
+        return 0;
+    if (session->config.speaks_seed && !braid_seed_is_gathering(session))
         return 0;
     if (session->state == BRAID_SESSION_ABORTING)
         return session->established && session->subflow_count == 0 ? 1 : 0;
@@ -122,7 +134,7 @@ void braid_session_end(struct braid_session *session, int error)
     session->state = BRAID_SESSION_OVER;
     session->error = error;
     while (session->subflows != NULL)
-        braid_subflow_end(session->subflows, BRAID_OK);
+        braid_subflow_end(session->subflows, session->config.speaks_seed ? error : BRAID_OK);
     if (error == BRAID_OK && session->config.role == BRAID_LOCAL && !session->answered) {
         session->answered = true; /* the news is on a slower subflow than the end that proves it */
         braid_session_act(session, BRAID_ACTION_RESULT);
@@ -138,6 +150,10 @@ void braid_session_end(struct braid_session *session, int error)
 
 void braid_session_check_finished(struct braid_session *session, uint64_t now)
 {
+    if (session->config.speaks_seed) {
+        braid_seed_check(session, now);
+        return;
+    }
     if (session->state != BRAID_SESSION_OPEN || !session->fin_acked || !session->fin_told)
         return;
     session->state = BRAID_SESSION_CLOSING;
@@ -178,7 +194,7 @@ void braid_session_reset(struct braid_session *session, int error, uint64_t now)
             session->eof_told = true; /* what was not drained is not wanted any more */
         return;
     }
-    if (session->state == BRAID_SESSION_CLOSING) {
+    if (session->state == BRAID_SESSION_CLOSING || session->config.speaks_seed) {
         braid_session_end(session, BRAID_ERR_RESET);
         return;
     }
@@ -202,7 +218,7 @@ void braid_session_answer(struct braid_session *session, int error, uint64_t now
         return;
     session->answered = true;
     session->result = error;
-    session->want_result = true;
+    session->want_result = !session->config.speaks_seed; /* which has no word for it */
     if (error != BRAID_OK)
         braid_session_reset(session, error, now);
 }
@@ -241,6 +257,8 @@ void braid_session_commit(struct braid_session *session, size_t n, uint64_t now)
 {
     (void)now;
     braid_sendbuf_commit(&session->sendbuf, n);
+    if (n > 0)
+        session->seed.last = braid_sendbuf_last(&session->sendbuf);
     braid_session_check_growth(session);
 }
 
@@ -271,6 +289,8 @@ void braid_session_drain(struct braid_session *session, size_t n, uint64_t now)
         braid_session_owe_ack(session, true, now);
     if (buf->drained == session->final && !session->eof_told)
         braid_session_act(session, BRAID_ACTION_EOF);
+    if (session->config.speaks_seed)
+        braid_seed_check(session, now);
 }
 
 void braid_session_shutdown(struct braid_session *session, uint64_t now)
@@ -309,8 +329,10 @@ void braid_session_on_time(struct braid_session *session, uint64_t now)
     if (braid_timer_due(d, BRAID_TIMER_WATCH, now))
         braid_rescue_watch(session, now);
     (void)braid_timer_due(d, BRAID_TIMER_PACE, now); /* whoever called will ask for a sender */
-    if (braid_timer_due(d, BRAID_TIMER_JOIN, now))
+    if (braid_timer_due(d, BRAID_TIMER_JOIN, now)) {
         braid_session_grow(session);
+        braid_seed_open(session, now);
+    }
     if (braid_timer_due(d, BRAID_TIMER_LIMIT, now)) {
         session->allowed = session->config.subflows;
         braid_session_act(session, BRAID_ACTION_DIAL);
@@ -325,7 +347,9 @@ void braid_session_on_time(struct braid_session *session, uint64_t now)
         braid_session_end(session, BRAID_ERR_TIMEOUT);
     if (braid_timer_due(d, BRAID_TIMER_GRACE, now))
         braid_session_end(session, BRAID_ERR_GRACE);
-    if (braid_timer_due(d, BRAID_TIMER_END, now))
+    if (session->config.speaks_seed && braid_timer_due(d, BRAID_TIMER_END, now))
+        braid_seed_overdue(session, now);
+    else if (braid_timer_due(d, BRAID_TIMER_END, now))
         braid_session_end(session,
                           session->state == BRAID_SESSION_CLOSING ? BRAID_OK : BRAID_ERR_RESET);
 }

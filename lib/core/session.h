@@ -55,6 +55,10 @@ struct braid_session_config {
     uint64_t grace;        /* microseconds without a subflow before the session ends */
     size_t window;         /* the most that one direction may hold, bytes */
     bool tls;              /* subflows carry TLS from the preamble on, which the driver sends */
+    bool speaks_seed;      /* the seed's format is spoken, not version 1: see seed.h */
+    unsigned streams;      /* REMOTE, seed: how many subflows there are, as the first one said */
+    bool bare_end;         /* seed: a stream whose connections all end between two messages ends,
+                              though nobody said so */
 };
 
 enum braid_action_type {
@@ -66,8 +70,9 @@ enum braid_action_type {
     BRAID_ACTION_EOF,           /* the peer's half is finished and everything of it was drained */
     BRAID_ACTION_DIAL,          /* LOCAL: braid_session_subflows_wanted() has grown, or one died */
     BRAID_ACTION_CLOSE_SUBFLOW, /* close it: error BRAID_OK: nothing is left to send, shut it down
-                                   and read to its end; else at once. It is no longer the session's.
-                                 */
+                                   and read to its end; else at once, and where the seed's format
+                                   is spoken so that the peer sees it fail (RST). It is no longer
+                                   the session's. */
     BRAID_ACTION_CLOSED,        /* the last action: the session is over, error says why */
 };
 
@@ -108,6 +113,7 @@ struct braid_session *braid_session_new(struct braid_pool *pool,
 void braid_session_free(struct braid_session *session);
 
 uint64_t braid_session_id(const struct braid_session *session);
+bool braid_session_speaks_seed(const struct braid_session *session);
 
 /* ---- subflows ---- */
 
@@ -151,6 +157,22 @@ struct braid_session *braid_subflow_session(const struct braid_subflow *subflow)
  */
 int braid_subflow_feed(struct braid_subflow *subflow, struct braid_chunk *chunk, uint32_t start,
                        uint32_t len, uint64_t now);
+
+/*
+ * Whether more of it should be read now. Always, but for the seed's format: that has no window, so
+ * a subflow that is too far ahead of the application is left alone until that has taken more. Ask
+ * again after everything that the session is told.
+ */
+bool braid_subflow_may_read(const struct braid_subflow *subflow);
+
+/*
+ * The peer has ended its half of the transport in order, so that nothing more can be read. Returns
+ * whether the subflow lives on for what is sent; false: braid_subflow_lost() has to follow.
+ */
+bool braid_subflow_ended(struct braid_subflow *subflow, uint64_t now);
+
+/* Whether nothing more will be written, so that our half of the transport can be shut down. */
+bool braid_subflow_is_shut(const struct braid_subflow *subflow);
 
 /*
  * The transport is gone (EOF, error, or closed by the driver). Frees the subflow; what it had not

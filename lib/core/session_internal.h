@@ -16,6 +16,7 @@
 #include "ranges.h"
 #include "recvbuf.h"
 #include "scheduler.h"
+#include "seed.h"
 #include "sendbuf.h"
 #include "session.h"
 #include "wire.h"
@@ -60,6 +61,7 @@ struct braid_subflow {
     struct braid_estimator estimator;
     struct braid_inflight inflight;
     struct braid_rest *rest;
+    struct braid_seed_flow *seed; /* NULL: protocol version 1 */
     size_t room;
 
     uint64_t sent;      /* payload bytes written */
@@ -157,6 +159,7 @@ struct braid_session {
     int result;
     struct braid_subflow *result_on;
     bool close_sent;               /* CLOSING: on one subflow at least */
+    struct braid_seed seed;        /* the seed's format, where that is spoken */
     uint16_t gone[BRAID_GONE_MAX]; /* subflows that fell silent and were given up: to be told */
     unsigned gone_count;
     unsigned resets_left; /* ABORTING: on how many subflows RESET still goes */
@@ -197,6 +200,17 @@ uint64_t braid_session_longest_round_trip(const struct braid_session *session);
  * -BRAID_ERR_PROTOCOL. */
 int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack,
                          const struct braid_subflow *from, uint64_t now);
+
+/*
+ * The receiver has `count` payload bytes of this subflow. When another one brings that word while
+ * this one is silent, it may be old news, and no sign of life. Returns 0, or -BRAID_ERR_PROTOCOL,
+ * or, where nobody would say it again, -BRAID_ERR_MEMORY.
+ */
+int braid_subflow_confirm(struct braid_subflow *subflow, uint64_t count,
+                          const struct braid_subflow *from, uint64_t now);
+
+/* All below una has arrived. */
+void braid_session_advance(struct braid_session *session, uint64_t una, uint64_t now);
 
 /* Notes that an ACK is owed, and due at once or soon. */
 void braid_session_owe_ack(struct braid_session *session, bool at_once, uint64_t now);

@@ -4,7 +4,8 @@
  * written needs no undoing.
  *
  * A write carries, in this order: the rest of a frame cut in two, HELLO, single messages and ACK,
- * PING and PONG, DATA sent again, new DATA, FIN, and at the end RESET or CLOSE.
+ * PING and PONG, DATA sent again, new DATA, FIN, and at the end RESET or CLOSE. In the seed's
+ * format there are what opens the subflow, PING, DATA and SHUTDOWN.
  */
 #include <string.h>
 
@@ -238,17 +239,21 @@ static uint32_t plan_frame(struct builder *b, enum braid_plan_kind kind, uint64_
     if (max > (int)BRAID_SLICES_MAX)
         max = BRAID_SLICES_MAX;
     n = braid_sendbuf_slice(&b->session->sendbuf, offset, len, slices, max);
-    add_piece(b, item->head, BRAID_DATA_HEAD);
+    item->head_len = b->subflow->seed != NULL ? BRAID_SEED_HEAD : BRAID_DATA_HEAD;
+    add_piece(b, item->head, item->head_len);
     for (int i = 0; i < n; i++) {
         add_piece(b, slices[i].chunk->data + slices[i].start, slices[i].len);
         total += slices[i].len;
     }
     item->kind = kind;
-    item->size = BRAID_DATA_HEAD + total;
+    item->size = item->head_len + total;
     item->len = total;
     item->offset = offset;
-    braid_wire_write_data_head(item->head, offset, total,
-                               kind == BRAID_PLAN_AGAIN ? BRAID_DATA_AGAIN : 0);
+    if (b->subflow->seed != NULL)
+        braid_seed_write_head(item->head, offset, total);
+    else
+        braid_wire_write_data_head(item->head, offset, total,
+                                   kind == BRAID_PLAN_AGAIN ? BRAID_DATA_AGAIN : 0);
     b->plan->count++;
     return total;
 }
@@ -294,8 +299,11 @@ static bool reserve(struct builder *b)
 {
     struct braid_session *session = b->session;
     uint64_t at = b->now + BRAID_MEMORY_RETRY;
+    struct braid_seed_flow *seed = b->subflow->seed;
 
-    if (braid_inflight_reserve(&b->subflow->inflight, session->pool, BRAID_PLAN_ITEMS) == 0)
+    if (braid_inflight_reserve(&b->subflow->inflight, session->pool, BRAID_PLAN_ITEMS) == 0 &&
+        (seed == NULL ||
+         braid_inflight_reserve(&seed->marks, session->pool, BRAID_PLAN_ITEMS) == 0))
         return true;
     b->subflow->starved = true;
     if (session->deadlines.at[BRAID_TIMER_MEMORY] > at)
@@ -374,6 +382,50 @@ static void plan_end(struct builder *b)
     }
 }
 
+static void plan_frames(struct builder *b)
+{
+    plan_hello(b);
+    plan_result(b);
+    plan_ack(b);
+    plan_gone(b);
+    plan_pings(b);
+    if (b->session->state == BRAID_SESSION_OPEN) {
+        plan_data(b);
+        plan_fin(b);
+    }
+    plan_end(b);
+}
+
+/* The same in the seed's format. */
+static void plan_messages(struct builder *b)
+{
+    const struct braid_subflow *subflow = b->subflow;
+    struct braid_session *session = b->session;
+
+    if (subflow->seed->said)
+        return;
+    if (subflow->want_hello) {
+        struct braid_writer w = control_writer(b);
+
+        braid_seed_write_open(&w, session->config.id, session->seed.streams);
+        plan_control(b, &w, BRAID_SEED_OPEN);
+    }
+    if (subflow->want_ping) {
+        struct braid_writer w = control_writer(b);
+
+        braid_seed_write_ping(&w);
+        plan_control(b, &w, BRAID_SEED_PING);
+    }
+    if (session->state == BRAID_SESSION_OPEN)
+        plan_data(b);
+    if (subflow->want_close && (subflow->rest == NULL || subflow->rest->then == 0)) {
+        struct braid_writer w = control_writer(b);
+
+        braid_seed_write_end(&w, session->sendbuf.end, session->seed.last);
+        plan_control(b, &w, BRAID_SEED_SHUTDOWN);
+    }
+}
+
 int braid_subflow_pull(struct braid_subflow *subflow, struct iovec *v, int max, uint64_t now)
 {
     struct braid_session *session = subflow->session;
@@ -383,16 +435,10 @@ int braid_subflow_pull(struct braid_subflow *subflow, struct iovec *v, int max, 
     b.plan->control_fill = 0;
     b.plan->now = now > 0 ? now : 1;
     if (subflow->state != BRAID_SUBFLOW_ENDING && plan_rest(&b)) {
-        plan_hello(&b);
-        plan_result(&b);
-        plan_ack(&b);
-        plan_gone(&b);
-        plan_pings(&b);
-        if (session->state == BRAID_SESSION_OPEN) {
-            plan_data(&b);
-            plan_fin(&b);
-        }
-        plan_end(&b);
+        if (subflow->seed != NULL)
+            plan_messages(&b);
+        else
+            plan_frames(&b);
     }
     if (b.count == 0)
         subflow->room = 0; /* so that it is not named again at once */

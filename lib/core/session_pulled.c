@@ -42,6 +42,10 @@ static void written_control(struct braid_subflow *subflow, uint8_t type, uint64_
 {
     struct braid_session *session = subflow->session;
 
+    if (subflow->seed != NULL) {
+        braid_seed_written(subflow, type, now);
+        return;
+    }
     switch ((enum braid_frame_type)type) {
     case BRAID_FRAME_HELLO:
         subflow->want_hello = false;
@@ -97,6 +101,8 @@ static void written_data(struct braid_subflow *subflow, const struct braid_plan_
     braid_subflow_expect(subflow, now);
     braid_inflight_push(&subflow->inflight, item->offset, item->len,
                         now + braid_subflow_arrival(subflow, item->len), now);
+    if (subflow->seed != NULL)
+        braid_seed_mark(subflow, item->head_len, item->len, now);
     subflow->cursor = end;
     if (subflow->sent == 0)
         subflow->first_at = now;
@@ -142,10 +148,13 @@ static void consume_rest(struct braid_subflow *subflow, size_t n, uint64_t now)
 }
 
 /* What nothing may follow on a subflow, so that it has to be written to its end. */
-static bool is_last(const struct braid_plan_item *item)
+static bool is_last(const struct braid_subflow *subflow, const struct braid_plan_item *item)
 {
-    return item->kind == BRAID_PLAN_CONTROL_FRAME &&
-           (item->type == BRAID_FRAME_RESET || item->type == BRAID_FRAME_CLOSE);
+    if (item->kind != BRAID_PLAN_CONTROL_FRAME)
+        return false;
+    if (subflow->seed != NULL)
+        return item->type == BRAID_SEED_SHUTDOWN;
+    return item->type == BRAID_FRAME_RESET || item->type == BRAID_FRAME_CLOSE;
 }
 
 /* Keeps what is left of a frame of which only n bytes were written. */
@@ -155,14 +164,14 @@ static int keep_rest(struct braid_subflow *subflow, const struct braid_plan_item
     const struct braid_plan *plan = braid_pool_plan(session->pool);
     bool data = item->kind != BRAID_PLAN_CONTROL_FRAME;
     const uint8_t *bytes = data ? item->head : plan->control + item->offset;
-    uint32_t len = data ? BRAID_DATA_HEAD : item->size;
+    uint32_t len = data ? item->head_len : item->size;
     struct braid_rest *rest = braid_pool_alloc(session->pool, sizeof *rest);
     uint32_t cut = n < len ? (uint32_t)n : len;
 
     if (rest == NULL)
         return -BRAID_ERR_MEMORY;
     subflow->rest = rest;
-    rest->then = is_last(item) ? item->type : 0;
+    rest->then = is_last(subflow, item) ? item->type : 0;
     rest->len = len - cut;
     memcpy(rest->bytes, bytes + cut, rest->len);
     if (data) {
@@ -192,7 +201,7 @@ static bool written(struct braid_subflow *subflow, const struct braid_plan_item 
         braid_subflow_fail(subflow, BRAID_ERR_MEMORY, now);
         return false;
     }
-    if (n < item->size && is_last(item))
+    if (n < item->size && is_last(subflow, item))
         return true; /* once it is */
     if (item->kind == BRAID_PLAN_CONTROL_FRAME)
         written_control(subflow, item->type, now);
@@ -222,5 +231,7 @@ void braid_subflow_pulled(struct braid_subflow *subflow, size_t n, uint64_t now)
         braid_estimator_written(&subflow->estimator, part, now);
         if (!written(subflow, item, part, now))
             return;
+        if (subflow->seed != NULL)
+            subflow->seed->written += part;
     }
 }

@@ -23,27 +23,24 @@ static struct braid_subflow *find_subflow(const struct braid_session *session, u
 }
 
 /* Notes that a range has arrived: it need not be sent again. */
-static void note_delivered(struct braid_session *session, struct braid_range range)
+static int note_delivered(struct braid_session *session, struct braid_range range)
 {
     if (range.end <= session->sendbuf.una)
-        return;
+        return 0;
     /* Without memory for either, bytes are sent once too often; the receiver trims them. */
     if (braid_ranges_add(&session->delivered, session->pool, range.start, range.end) != 0)
-        return;
-    if (session->again.count > 0 &&
-        braid_ranges_remove(&session->again, session->pool, range.start, range.end) != 0)
-        return;
+        return -BRAID_ERR_MEMORY;
+    if (session->again.count > 0)
+        (void)braid_ranges_remove(&session->again, session->pool, range.start, range.end);
+    return 0;
 }
 
-/*
- * The receiver has `count` payload bytes of this subflow. When another one brings that word while
- * this one is silent, it may be old news, and no sign of life.
- */
-static int confirm(struct braid_subflow *subflow, uint64_t count, const struct braid_subflow *from,
-                   uint64_t now)
+int braid_subflow_confirm(struct braid_subflow *subflow, uint64_t count,
+                          const struct braid_subflow *from, uint64_t now)
 {
     struct braid_session *session = subflow->session;
     uint64_t newly;
+    int error = 0;
 
     if (count > subflow->sent)
         return -BRAID_ERR_PROTOCOL;
@@ -58,17 +55,18 @@ static int confirm(struct braid_subflow *subflow, uint64_t count, const struct b
         struct braid_range range = braid_inflight_pop(&subflow->inflight, session->pool, newly);
 
         newly -= range.end - range.start;
-        note_delivered(session, range);
+        if (note_delivered(session, range) != 0 && session->config.speaks_seed)
+            error = -BRAID_ERR_MEMORY;
     }
     if (subflow->confirmed >= BRAID_BURST_LEAST || subflow->confirmed == subflow->sent)
         subflow->proven = true;
     if (from == subflow || subflow->state == BRAID_SUBFLOW_ACTIVE ||
         subflow->state == BRAID_SUBFLOW_HELLO)
         braid_subflow_progress(subflow, now);
-    return 0;
+    return error;
 }
 
-static void advance_una(struct braid_session *session, uint64_t una, uint64_t now)
+void braid_session_advance(struct braid_session *session, uint64_t una, uint64_t now)
 {
     if (una <= session->sendbuf.una)
         return;
@@ -94,7 +92,7 @@ int braid_session_on_ack(struct braid_session *session, const struct braid_ack *
     }
     if (una > session->next)
         return -BRAID_ERR_PROTOCOL;
-    advance_una(session, una, now);
+    braid_session_advance(session, una, now);
     if (ack->limit > session->limit) {
         session->limit = ack->limit;
         session->asked = 0;
@@ -102,7 +100,8 @@ int braid_session_on_ack(struct braid_session *session, const struct braid_ack *
     }
     for (unsigned i = 0; i < ack->count; i++) {
         struct braid_subflow *subflow = find_subflow(session, ack->counts[i].subflow);
-        int error = subflow != NULL ? confirm(subflow, ack->counts[i].bytes, from, now) : 0;
+        int error =
+            subflow != NULL ? braid_subflow_confirm(subflow, ack->counts[i].bytes, from, now) : 0;
 
         if (error != 0)
             return error;
@@ -115,6 +114,8 @@ int braid_session_on_ack(struct braid_session *session, const struct braid_ack *
 
 void braid_session_owe_ack(struct braid_session *session, bool at_once, uint64_t now)
 {
+    if (session->config.speaks_seed)
+        return;
     session->ack_owed = true;
     if (at_once)
         session->ack_due = true;
@@ -431,6 +432,8 @@ int braid_subflow_feed(struct braid_subflow *subflow, struct braid_chunk *chunk,
 {
     struct braid_session *session = subflow->session;
 
+    if (subflow->seed != NULL)
+        return braid_seed_feed(subflow, chunk, start, len, now);
     while (len > 0 && subflow->state != BRAID_SUBFLOW_ENDING) {
         struct braid_parsed parsed;
         size_t used;

@@ -141,6 +141,8 @@ bool braid_session_wants_reset(const struct braid_session *session)
 /* Whether something is to be sent that any subflow may carry. */
 static bool wants_control(const struct braid_session *session)
 {
+    if (session->config.speaks_seed)
+        return false; /* there is none */
     return session->ack_due || session->want_result || session->gone_count > 0 ||
            wants_fin(session) || braid_session_wants_reset(session);
 }
@@ -148,6 +150,8 @@ static bool wants_control(const struct braid_session *session)
 /* Whether something is to be sent that only this subflow can carry. */
 static bool wants_own(const struct braid_subflow *subflow)
 {
+    if (braid_subflow_is_shut(subflow))
+        return false; /* nothing may follow */
     return subflow->rest != NULL || subflow->want_hello || subflow->want_ping ||
            subflow->want_pong || subflow->want_close;
 }
@@ -182,7 +186,8 @@ static struct braid_subflow *control_sender(const struct braid_session *session)
 
 static void watch_limit(struct braid_session *session, uint64_t now)
 {
-    if (session->next < session->sendbuf.end && session->next >= session->limit &&
+    if (!session->config.speaks_seed && session->next < session->sendbuf.end &&
+        session->next >= session->limit &&
         !braid_timer_is_set(&session->deadlines, BRAID_TIMER_BLOCKED))
         braid_timer_set(&session->deadlines, BRAID_TIMER_BLOCKED,
                         now + (BLOCKED_FIRST << session->asked));
@@ -207,7 +212,7 @@ struct braid_subflow *braid_session_next_sender(struct braid_session *session, u
 {
     struct braid_subflow *subflow;
 
-    if (session->state == BRAID_SESSION_OVER)
+    if (session->state == BRAID_SESSION_OVER || braid_seed_is_gathering(session))
         return NULL;
     for (subflow = session->subflows; subflow != NULL; subflow = subflow->next) {
         if (!subflow->blocked && wants_own(subflow))
@@ -226,6 +231,8 @@ struct braid_subflow *braid_session_next_sender(struct braid_session *session, u
     if (session->state == BRAID_SESSION_OPEN)
         watch_limit(session, now);
     watch_memory(session, now);
+    if (session->config.speaks_seed)
+        braid_seed_watch(session, now);
     return wants_control(session) ? control_sender(session) : NULL;
 }
 
@@ -233,7 +240,7 @@ bool braid_subflow_wants_room(const struct braid_subflow *subflow)
 {
     const struct braid_session *session = subflow->session;
 
-    if (subflow->state == BRAID_SUBFLOW_ENDING)
+    if (subflow->state == BRAID_SUBFLOW_ENDING || braid_seed_is_gathering(session))
         return false;
     if (wants_own(subflow) || (subflow->blocked && wants_control(session)))
         return true;

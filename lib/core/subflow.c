@@ -20,6 +20,13 @@ static struct braid_subflow *subflow_new(struct braid_session *session, void *us
 
     if (subflow == NULL)
         return NULL;
+    if (session->config.speaks_seed) {
+        subflow->seed = braid_pool_alloc(session->pool, sizeof *subflow->seed);
+        if (subflow->seed == NULL) {
+            braid_pool_release(session->pool, subflow, sizeof *subflow);
+            return NULL;
+        }
+    }
     subflow->session = session;
     subflow->user = user;
     subflow->state = BRAID_SUBFLOW_HELLO;
@@ -49,6 +56,8 @@ struct braid_subflow *braid_subflow_add(struct braid_session *session, unsigned 
         return NULL;
     subflow->path = path;
     subflow->index = session->next_index++;
+    if (subflow->seed != NULL)
+        braid_seed_added(subflow, now);
     return subflow;
 }
 
@@ -67,6 +76,10 @@ static int check_join(const struct braid_session *session, const struct braid_he
 {
     struct braid_range unused;
 
+    if ((hello->streams > 0) != session->config.speaks_seed)
+        return BRAID_ERR_UNKNOWN_SESSION;
+    if (session->config.speaks_seed)
+        return braid_seed_check_join(session, hello);
     if (!same_token(hello->token, session->config.token))
         return BRAID_ERR_TOKEN;
     if (session->state == BRAID_SESSION_ABORTING || session->error != BRAID_OK)
@@ -105,6 +118,14 @@ struct braid_subflow *braid_subflow_join(struct braid_session *session,
     struct braid_subflow *subflow;
 
     *error = check_join(session, hello);
+    if (*error == BRAID_OK && session->config.speaks_seed) {
+        subflow = subflow_new(session, user, now);
+        if (subflow != NULL)
+            braid_seed_joined(subflow, now);
+        else
+            *error = BRAID_ERR_MEMORY;
+        return subflow;
+    }
     if (*error == BRAID_OK && !make_room(session, now))
         *error = BRAID_ERR_LIMIT;
     if (*error != BRAID_OK)
@@ -171,6 +192,9 @@ void braid_subflow_destroy(struct braid_subflow *subflow)
     braid_subflow_drop_rest(subflow);
     braid_parser_clear(&subflow->parser, pool);
     braid_inflight_clear(&subflow->inflight, pool);
+    if (subflow->seed != NULL)
+        braid_inflight_clear(&subflow->seed->marks, pool);
+    braid_pool_release(pool, subflow->seed, sizeof *subflow->seed);
     braid_pool_release(pool, subflow, sizeof *subflow);
 }
 
@@ -206,6 +230,8 @@ static void retire(struct braid_subflow *subflow)
     unlink_from(&session->subflows, subflow);
     session->subflow_count--;
     forget_carried(session, subflow);
+    if (subflow->seed != NULL)
+        braid_seed_retired(subflow);
     if (live && braid_rescue_all(subflow) != 0)
         braid_session_end(session, BRAID_ERR_MEMORY);
 }
@@ -230,6 +256,10 @@ static void after_loss(struct braid_session *session, int error, uint64_t now)
     bool last = session->subflow_count == 0;
 
     give_up_short(session, error, now);
+    if (session->config.speaks_seed) {
+        braid_seed_lost(session, now);
+        return;
+    }
     if (session->state == BRAID_SESSION_OPEN) {
         session->lost_count++;
         braid_session_owe_ack(session, true, now);
@@ -324,7 +354,9 @@ void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 
 uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow)
 {
-    return braid_estimator_in_slow_start(&subflow->estimator) ? SAMPLE_TIME_NEW : SAMPLE_TIME;
+    return subflow->seed != NULL || braid_estimator_in_slow_start(&subflow->estimator)
+               ? SAMPLE_TIME_NEW
+               : SAMPLE_TIME;
 }
 
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,
@@ -332,6 +364,8 @@ void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_samp
 {
     if (braid_estimator_sample(&subflow->estimator, sample, now))
         recover(subflow, now);
+    if (subflow->seed != NULL)
+        braid_seed_sampled(subflow, sample, now);
     if (subflow->estimator.waiting)
         braid_rescue_expect(subflow->session, subflow, now);
 }

@@ -107,7 +107,7 @@ static void pipe_put(struct pair_pipe *pipe, const void *bytes, size_t n)
 static void pipe_cut(struct pair_pipe *pipe)
 {
     pipe->start = pipe->end = 0;
-    pipe->ended = true;
+    pipe->ended = pipe->broken = true;
 }
 
 static void wire_free(struct pair_wire *wire)
@@ -150,6 +150,13 @@ void pair_init(struct pair *pair, unsigned subflows)
     config.role = BRAID_REMOTE;
     config.instance = 0x52525252;
     pair->side[PAIR_REMOTE].config = config;
+}
+
+void pair_init_seed(struct pair *pair, unsigned subflows)
+{
+    pair_init(pair, subflows);
+    for (int i = 0; i < 2; i++)
+        pair->side[i].config.speaks_seed = true;
 }
 
 static bool open_side(struct pair *pair, enum pair_end end)
@@ -236,6 +243,15 @@ void pair_shutdown(struct pair *pair, enum pair_end end)
 
 /* ---- wires ---- */
 
+/* The driver looks at a socket as it is added. */
+static void first_look(struct pair *pair, struct pair_wire *wire, enum pair_end end)
+{
+    if (!pair->side[end].config.speaks_seed)
+        return;
+    wire->rtt[end] = 1000;
+    pair_sample(pair, wire, end);
+}
+
 struct pair_wire *pair_wire_at(struct pair *pair, enum pair_end end, unsigned i)
 {
     struct braid_subflow *subflow = NULL;
@@ -261,8 +277,12 @@ struct pair_wire *pair_dial(struct pair *pair)
         return NULL;
     wire->used = true;
     wire->end[PAIR_LOCAL] = braid_subflow_add(side->session, 0, wire, pair->now);
-    if (wire->end[PAIR_LOCAL] != NULL)
+    if (side->config.speaks_seed)
+        wire->greeting.seed_max = PAIR_WIRES;
+    if (wire->end[PAIR_LOCAL] != NULL) {
+        first_look(pair, wire, PAIR_LOCAL);
         return wire;
+    }
     MUST(pair->lenient);
     wire_free(wire);
     return NULL;
@@ -321,13 +341,17 @@ static void greet(struct pair *pair, struct pair_wire *wire, const struct braid_
         refuse(pair, wire, hello, BRAID_ERR_UNKNOWN_SESSION);
         return;
     }
+    if (side->session == NULL)
+        side->config.streams = (unsigned)hello->streams;
     if (side->session == NULL && !open_side(pair, PAIR_REMOTE)) {
         refuse(pair, wire, hello, BRAID_ERR_MEMORY);
         return;
     }
     wire->end[PAIR_REMOTE] = braid_subflow_join(side->session, hello, wire, &error, pair->now);
-    if (wire->end[PAIR_REMOTE] != NULL)
+    if (wire->end[PAIR_REMOTE] != NULL) {
+        first_look(pair, wire, PAIR_REMOTE);
         return;
+    }
     MUST(error != BRAID_OK && error != BRAID_ERR_PROTOCOL && error != BRAID_ERR_TOKEN);
     MUST(error != BRAID_ERR_MEMORY || pair->lenient);
     refuse(pair, wire, hello, error);
@@ -364,7 +388,8 @@ size_t pair_deliver(struct pair *pair, struct pair_wire *wire, enum pair_end to,
 {
     size_t done = 0;
 
-    while (wire->used && done < n && wire->to[to].start < wire->to[to].end) {
+    while (wire->used && done < n && wire->to[to].start < wire->to[to].end &&
+           (wire->end[to] == NULL || braid_subflow_may_read(wire->end[to]))) {
         struct pair_pipe *pipe = &wire->to[to];
         struct braid_chunk *chunk = braid_chunk_new(pair->pool, n - done > 4000);
         size_t len = pipe->end - pipe->start;
@@ -384,7 +409,13 @@ size_t pair_deliver(struct pair *pair, struct pair_wire *wire, enum pair_end to,
         take(pair, wire, to, chunk, (uint32_t)len);
         braid_chunk_unref(chunk);
     }
-    if (wire->used && wire->to[to].ended && wire->to[to].start == wire->to[to].end) {
+    if (wire->used && wire->to[to].ended && !wire->to[to].told &&
+        wire->to[to].start == wire->to[to].end) {
+        if (wire->end[to] != NULL && !wire->to[to].broken &&
+            braid_subflow_ended(wire->end[to], pair->now)) {
+            wire->to[to].told = true;
+            return done;
+        }
         if (wire->end[to] != NULL)
             braid_subflow_lost(wire->end[to], BRAID_ERR_SUBFLOW_LOST, pair->now);
         else if (to == PAIR_REMOTE)
@@ -425,6 +456,8 @@ bool pair_send(struct pair *pair, enum pair_end end, int max_pieces, size_t n)
     if (total > n)
         braid_subflow_set_blocked(subflow, true);
     braid_subflow_pulled(subflow, n < total ? n : total, pair->now);
+    if (braid_subflow_is_shut(subflow))
+        wire->to[1 - end].ended = true;
     MUST(count > 0 || pair->lenient);
     return true;
 }

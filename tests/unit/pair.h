@@ -41,6 +41,8 @@ struct pair_pipe {
     size_t room;
     uint64_t taken; /* bytes delivered so far */
     bool ended;     /* nothing comes behind what is in it */
+    bool broken;    /* nor was that an end in order */
+    bool told;      /* whoever reads it knows, and goes on to write */
 };
 
 struct pair_wire {
@@ -86,6 +88,9 @@ bool pair_same(enum pair_end from, uint64_t offset, const uint8_t *bytes, size_t
 
 /* Sets up with a fresh pool, no sessions yet; config may be changed before pair_open(). */
 void pair_init(struct pair *pair, unsigned subflows);
+
+/* The same for the seed's format; TCP acknowledges what was delivered. */
+void pair_init_seed(struct pair *pair, unsigned subflows);
 
 /* Makes the local session; false: no memory. */
 bool pair_open(struct pair *pair);

@@ -76,6 +76,7 @@ bool pair_move(struct pair *pair, bool read)
     for (unsigned i = 0; i < PAIR_WIRES; i++) {
         for (int to = 0; to < 2; to++) {
             bool ends = pair->wire[i].used && pair->wire[i].to[to].ended &&
+                        !pair->wire[i].to[to].told &&
                         (pair->wire[i].end[to] != NULL || !pair->wire[i].greeted);
 
             if (pair->wire[i].used &&

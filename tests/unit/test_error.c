@@ -30,7 +30,7 @@ END_TEST
 
 START_TEST(test_unknown)
 {
-    static const int others[] = {-1, 17, 63, 64, 95, 102, 65535, 1 << 30};
+    static const int others[] = {-1, 18, 63, 64, 95, 102, 65535, 1 << 30};
 
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         ck_assert_str_eq(braid_strerror(others[i]), "unknown error");
@@ -47,6 +47,7 @@ START_TEST(test_numbers)
     ck_assert_int_eq(BRAID_ERR_FINISHED, 6);
     ck_assert_int_eq(BRAID_ERR_INSTANCE, 11);
     ck_assert_int_eq(BRAID_ERR_SECURITY, 16);
+    ck_assert_int_eq(BRAID_ERR_TRUNCATED, 17);
     ck_assert_int_eq(BRAID_ERR_RESET, 96);
     ck_assert_int_eq(BRAID_ERR_REFUSED, 98);
     ck_assert_int_eq(BRAID_ERR_POLICY, 101);

@@ -40,6 +40,7 @@ enum braid_error {
     BRAID_ERR_INVALID = 14,        /**< an argument or address that makes no sense */
     BRAID_ERR_SYSTEM = 15,         /**< a system call failed; errno says why */
     BRAID_ERR_SECURITY = 16,       /**< the peer asked for other security than is configured */
+    BRAID_ERR_TRUNCATED = 17,      /**< seed's format: bytes are missing at the end, or may be */
 
     BRAID_ERR_RESET = 96,       /**< the connection to the client or target was reset */
     BRAID_ERR_UNREACHABLE = 97, /**< no route to the target */
