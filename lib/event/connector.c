@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "context.h"
@@ -327,6 +328,11 @@ static void on_connected(struct braid_slot *slot, int fd, uint64_t now)
     struct braid_transport transport;
 
     braid_transport_plain(&transport, fd, slot->reached.family != AF_UNIX);
+    if (!transport.tcp && braid_session_speaks_seed(io->session)) {
+        close(fd);
+        on_failure(slot, BRAID_ERR_INVALID, "the seed's format needs TCP", now);
+        return;
+    }
     if (io->credentials == NULL) {
         on_ready(slot, &transport, now);
         return;

@@ -102,8 +102,13 @@ struct braid_listener *braid_listener_new(struct braid_context *context,
                                           const struct braid_options *options, int fd,
                                           braid_listener_cb cb, void *arg)
 {
-    struct braid_listener *listener = braid_pool_alloc(context->pool, sizeof *listener);
+    struct braid_listener *listener;
 
+    if (options != NULL && !braid_options_agree(options)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    listener = braid_pool_alloc(context->pool, sizeof *listener);
     if (listener == NULL)
         return NULL;
     listener->context = context;

@@ -91,3 +91,24 @@ int braid_options_set_window(struct braid_options *options, size_t bytes)
     options->window = bytes;
     return 0;
 }
+
+int braid_options_set_protocol(struct braid_options *options, enum braid_protocol protocol)
+{
+    if (protocol != BRAID_PROTOCOL_1 && protocol != BRAID_PROTOCOL_SEED &&
+        protocol != BRAID_PROTOCOL_EITHER)
+        return -1;
+    options->protocol = protocol;
+    return 0;
+}
+
+void braid_options_set_bare_end(struct braid_options *options, bool bare_end)
+{
+    options->bare_end = bare_end;
+}
+
+bool braid_options_agree(const struct braid_options *options)
+{
+    return options->protocol == BRAID_PROTOCOL_1 ||
+           (options->security == NULL &&
+            !(options->redundant && options->protocol == BRAID_PROTOCOL_SEED));
+}

@@ -134,7 +134,10 @@ static bool is_failure(int error)
            error == BRAID_ERR_PROTOCOL;
 }
 
-/* Answers a greeting with the reason why there is nothing for it here. */
+/*
+ * Answers a greeting with the reason why there is nothing for it here. The seed's format has no
+ * word for that.
+ */
 static void refuse(struct braid_pending *pending, const struct braid_hello *hello, int error)
 {
     struct braid_context *context = pending->context;
@@ -150,11 +153,15 @@ static void refuse(struct braid_pending *pending, const struct braid_hello *hell
               "subflow from %s for session %016llx refused: %s",
               peer_text(&pending->peer, buf, sizeof buf), (unsigned long long)hello->session,
               braid_strerror(error));
+    if (is_failure(error))
+        braid_guard_failed(guard_of(context), &pending->peer, braid_clock());
+    if (hello->streams > 0) {
+        abort_and_free(pending);
+        return;
+    }
     v.iov_len = braid_greeting_refuse(bytes, hello, braid_group_instance(context->group), error);
     /* A socket that nothing was written to yet takes this much. */
     (void)pending->transport.ops->write(&pending->transport, &v, 1);
-    if (is_failure(error))
-        braid_guard_failed(guard_of(context), &pending->peer, braid_clock());
     transport = pending->transport;
     pass = pending->entry.pass;
     pending->entry.pass.held = false;
@@ -570,6 +577,9 @@ void braid_pending_new(struct braid_context *context, uint64_t listener,
     }
     if (from->options.security != NULL)
         pending->greeting.security = BRAID_SECURITY_TLS;
+    if (from->options.protocol != BRAID_PROTOCOL_1 && transport->tcp)
+        pending->greeting.seed_max = from->options.max_subflows;
+    pending->greeting.seed_only = from->options.protocol == BRAID_PROTOCOL_SEED;
     watch(pending);
 }
 

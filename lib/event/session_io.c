@@ -50,6 +50,7 @@ static void configure(struct braid_session_config *config, const struct braid_co
     config->grace = options->grace * BRAID_MILLISECOND;
     config->window = options->window;
     config->tls = options->security != NULL;
+    config->bare_end = options->bare_end;
 }
 
 struct braid_session_io *braid_session_io_accept(struct braid_context *context,
@@ -66,6 +67,11 @@ struct braid_session_io *braid_session_io_accept(struct braid_context *context,
     if ((hello->flags & BRAID_HELLO_REDUNDANT) != 0)
         config.mode = BRAID_MODE_REDUNDANT;
     configure(&config, context, options);
+    if (hello->streams > 0) { /* as many as max_subflows, at the most */
+        config.speaks_seed = true;
+        config.streams = (unsigned)hello->streams;
+        config.mode = BRAID_MODE_AGGREGATE;
+    }
     io = io_new(context, &config, now);
     if (io != NULL)
         io->identity = *peer;
@@ -108,6 +114,7 @@ struct braid_session_io *braid_session_io_connect(struct braid_context *context,
     config.seed = random.seed;
     memcpy(config.token, random.token, sizeof config.token);
     configure(&config, context, options);
+    config.speaks_seed = options->protocol == BRAID_PROTOCOL_SEED;
     config.first = braid_connector_first(paths, n);
     config.subflows = braid_connector_slots(paths, n, options->subflows);
     io = io_new(context, &config, now);

@@ -113,7 +113,7 @@ void braid_stream_disable(struct braid_stream *stream, short events)
 static bool paths_are_usable(struct braid_path *const *paths, size_t n,
                              const struct braid_options *options)
 {
-    if (n < 1 || n > BRAID_SLOTS_MAX)
+    if (n < 1 || n > BRAID_SLOTS_MAX || !braid_options_agree(options))
         return false;
     for (size_t i = 0; i < n; i++) {
         if (paths[i]->remote_count == 0)

@@ -174,15 +174,19 @@ void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid
 {
     struct braid_context *context = subflow->io->context;
     struct braid_transport transport = subflow->transport;
+    bool seed = braid_session_speaks_seed(subflow->io->session);
 
     if (last != NULL)
         braid_past_add(subflow->io, subflow, last, error == BRAID_OK ? "closed" : "lost");
     /* What the peer has refused says nothing against the path. */
     detach(subflow, error == BRAID_ERR_SILENT || error == BRAID_ERR_TIMEOUT);
-    if (error == BRAID_OK)
+    if (error == BRAID_OK) {
         braid_linger_start(context, &transport);
-    else
-        transport.ops->close(&transport);
+        return;
+    }
+    if (seed)
+        braid_sockopt_abort(transport.fd); /* an end in order would be the end of the stream */
+    transport.ops->close(&transport);
 }
 
 /* The transport is of no use any more; why: in words, for the log. */
@@ -207,6 +211,29 @@ static void lose(struct braid_subflow_io *subflow, int error, enum braid_log_kin
 }
 
 /* ---- reading ---- */
+
+/* The peer says nothing more; false: the subflow has to go. */
+static bool end_reading(struct braid_subflow_io *subflow, uint64_t now)
+{
+    if (!braid_subflow_ended(subflow->subflow, now))
+        return false;
+    subflow->ended = true;
+    return true;
+}
+
+/* Stops to read what is too far ahead, and begins again. */
+static void watch_reading(struct braid_subflow_io *subflow)
+{
+    bool paused = subflow->ended || !braid_subflow_may_read(subflow->subflow);
+
+    if (paused == subflow->paused)
+        return;
+    if (!paused && event_add(&subflow->read, NULL) != 0)
+        return; /* the next event of the session tries again */
+    if (paused)
+        event_del(&subflow->read);
+    subflow->paused = paused;
+}
 
 void braid_subflow_io_feed(struct braid_subflow_io *subflow, const struct braid_received *pieces,
                            int count, uint64_t now)
@@ -260,7 +287,7 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
             subflow->eager = (size_t)n == room;
         count = braid_receive_done(&context->receive, (size_t)n, pieces);
         braid_subflow_io_feed(subflow, pieces, count, now);
-    } else {
+    } else if (n < 0 || !end_reading(subflow, now)) {
         lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW,
              n == 0 ? "the peer closed it" : braid_transport_why(&subflow->transport, errno), now);
     }
@@ -343,6 +370,10 @@ void braid_subflow_io_write(struct braid_subflow_io *subflow, uint64_t now)
              braid_transport_why(&subflow->transport, number), now);
         return;
     }
+    if (!subflow->shut && braid_subflow_is_shut(subflow->subflow)) {
+        subflow->shut = true;
+        subflow->transport.ops->shutdown(&subflow->transport);
+    }
     if (n <= 0 || (size_t)n < total || subflow->transport.backlog) {
         subflow->blocked = true;
         braid_subflow_set_blocked(subflow->subflow, true);
@@ -359,6 +390,7 @@ void braid_subflow_io_watch(struct braid_subflow_io *subflow)
         braid_connector_watch(subflow->slot);
     if (!subflow->settled && subflow->busy)
         settle(subflow);
+    watch_reading(subflow);
     if (wanted == subflow->writing)
         return;
     if (!subflow->lowat_set && subflow->transport.tcp) {

@@ -2,8 +2,9 @@
 /*
  * One subflow of a session: its transport and events, and the core's object that belongs to it.
  *
- * A read event is always there, since a receiver never stops reading. A write event is there only
- * while bytes wait and the socket has no room for them.
+ * A read event is always there, since a receiver never stops reading: but in the seed's format,
+ * which has no other back-pressure. A write event is there only while bytes wait and the socket has
+ * no room for them.
  */
 #ifndef BRAID_EVENT_SUBFLOW_IO_H
 #define BRAID_EVENT_SUBFLOW_IO_H
@@ -43,6 +44,9 @@ struct braid_subflow_io {
     bool writing;          /* the write event is there */
     bool blocked;          /* the core was told that the socket takes nothing */
     bool eager;            /* the last read filled all it was given */
+    bool paused;           /* there is no read event */
+    bool ended;            /* nor will there be: all was read */
+    bool shut;             /* nothing more is written */
     const char *condemned; /* why it is to be lost at its next event, static; NULL: it is not */
 };
 
@@ -71,7 +75,7 @@ void braid_subflow_io_look(struct braid_subflow_io *subflow, uint64_t now);
 /* Writes what the core has planned for it. The subflow may be gone afterwards. */
 void braid_subflow_io_write(struct braid_subflow_io *subflow, uint64_t now);
 
-/* Asks for a write event, or no longer. */
+/* Asks for events that are needed, and for none that are not. */
 void braid_subflow_io_watch(struct braid_subflow_io *subflow);
 
 /* Its own address. */
