@@ -50,7 +50,11 @@ static void release(struct channel *channel)
 
 static const char *error_text(const struct channel *channel)
 {
-    return braid_strerror(braid_stream_get_error(stream_of(channel)));
+    int error = braid_stream_get_error(stream_of(channel));
+
+    return error == BRAID_ERR_TRUNCATED ? "bytes are missing, or the other end did not say that "
+                                          "this was all (--bare-end does without)"
+                                        : braid_strerror(error);
 }
 
 static const struct channel_ops ops = {

@@ -152,7 +152,8 @@ void file_job_start(struct file_job *job, struct channel *channel, const char *p
         snprintf(run->peer, sizeof(run->peer), "%s", peer);
     }
     LIST_INSERT_HEAD(&job->runs, run, link);
-    run->transfer = transfer_new(job->base, channel, source, sink, callback_done, run);
+    run->transfer =
+        transfer_new(job->base, channel, source, sink, job->options->seed, callback_done, run);
     if (run->transfer == NULL) {
         file_job_complain(job, "out of memory");
         run_free(run);
@@ -235,10 +236,14 @@ bool file_job_init(struct file_job *job, const struct file_options *options)
     }
     job->braid = braid_options_new();
     if (job->context == NULL || job->braid == NULL || !watch_signals(job) ||
-        braid_options_set_grace(job->braid, options->grace) != 0) {
+        braid_options_set_grace(job->braid, options->grace) != 0 ||
+        braid_options_set_protocol(job->braid,
+                                   options->seed ? BRAID_PROTOCOL_SEED : BRAID_PROTOCOL_1) != 0) {
         file_job_complain(job, "out of memory or descriptors");
         return false;
     }
+    /* Who pushes waits for nothing but the end. */
+    braid_options_set_bare_end(job->braid, options->push || options->bare_end);
     braid_context_set_log_cb(job->context, callback_log, job);
     return take_key(job) && open_file(job);
 }

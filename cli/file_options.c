@@ -37,6 +37,9 @@ static void print_help(const struct file_options *options)
         "  -k, --key FILE     encrypt, with the key in this file; it is the same at the other end\n"
         "  -i, --insecure     do without encryption, though ADDRESS is not this machine\n"
         "  -g, --grace SECONDS  bear with no subflow for so long (60)\n"
+        "      --protocol seed  speak to programs of Banyc/mptcp, from which this one has grown\n"
+        "      --bare-end     with that, pull: all connections ended, so this is all, as these\n"
+        "                     programs have it; a file that was cut short may look the same\n"
         "  -h, --help         this text");
 }
 
@@ -59,6 +62,15 @@ static int read_grace(struct file_options *options, const char *text)
     return -1;
 }
 
+static int read_protocol(struct file_options *options, const char *name)
+{
+    options->seed = strcmp(name, "seed") == 0;
+    if (!options->seed && strcmp(name, "braid") != 0) {
+        return usage(options, "--protocol takes braid or seed", name);
+    }
+    return -1;
+}
+
 /* Returns -1 to go on, or the exit status. */
 static int take_option(struct file_options *options, int option)
 {
@@ -71,6 +83,11 @@ static int take_option(struct file_options *options, int option)
         return -1;
     case 'i':
         options->insecure = true;
+        return -1;
+    case 'P':
+        return read_protocol(options, optarg);
+    case 'B':
+        options->bare_end = true;
         return -1;
     case 'g':
         return read_grace(options, optarg);
@@ -86,6 +103,21 @@ static int take_option(struct file_options *options, int option)
     default:
         return EXIT_USAGE; /* getopt has said what is wrong */
     }
+}
+
+/* The same of what the seed's format does not have. */
+static int check_seed(const struct file_options *options)
+{
+    if (options->bare_end && (!options->seed || options->push)) {
+        return usage(options, "--bare-end is for pull with --protocol seed", NULL);
+    }
+    if (options->seed && !options->address.multipath) {
+        return usage(options, "--protocol seed is for mptcp.N:// addresses", NULL);
+    }
+    if (options->seed && options->key != NULL) {
+        return usage(options, "--protocol seed is never encrypted: it excludes --key", NULL);
+    }
+    return -1;
 }
 
 /* What must not be together, and what must. Returns -1 to go on, or the exit status. */
@@ -109,11 +141,14 @@ static int check(const struct file_options *options)
     if (options->key != NULL && options->insecure) {
         return usage(options, "--key and --insecure exclude each other", NULL);
     }
+    if (check_seed(options) != -1) {
+        return EXIT_USAGE;
+    }
     if (abroad != NULL && options->key == NULL && !options->insecure) {
         fprintf(stderr,
-                "%s: %s is not this machine, and nothing would be encrypted: add --key FILE (mptcp "
-                "only), or --insecure if whoever is on the way may read and change the file\n",
-                options->program, abroad);
+                "%s: %s is not this machine, and nothing would be encrypted: add %s--insecure if "
+                "whoever is on the way may read and change the file\n",
+                options->program, abroad, options->seed ? "" : "--key FILE (mptcp only), or ");
         return EXIT_USAGE;
     }
     return -1;
@@ -148,11 +183,13 @@ int file_options_parse(struct file_options *options, int argc, char **argv)
     static const struct option server_options[] = {
         {"serve", no_argument, NULL, 's'},    {"key", required_argument, NULL, 'k'},
         {"insecure", no_argument, NULL, 'i'}, {"grace", required_argument, NULL, 'g'},
+        {"bare-end", no_argument, NULL, 'B'}, {"protocol", required_argument, NULL, 'P'},
         {"help", no_argument, NULL, 'h'},     {NULL, 0, NULL, 0},
     };
     static const struct option client_options[] = {
         {"path", required_argument, NULL, 'p'}, {"key", required_argument, NULL, 'k'},
         {"insecure", no_argument, NULL, 'i'},   {"grace", required_argument, NULL, 'g'},
+        {"bare-end", no_argument, NULL, 'B'},   {"protocol", required_argument, NULL, 'P'},
         {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     bool server = strcmp(argv[0], "braid server") == 0;

@@ -16,6 +16,8 @@ struct file_options {
     bool push;
     bool serve;     /* go on after the first client */
     bool insecure;  /* in clear, though others than this machine are concerned */
+    bool seed;      /* in the seed's format: the bytes of the file and nothing else */
+    bool bare_end;  /* pull, seed: the end of all connections is the end of the file */
     unsigned grace; /* milliseconds */
     const char *file;
     const char *key; /* file with the key that both ends have; NULL: none */

@@ -92,6 +92,10 @@ void transfer_fail(struct transfer *transfer, const char *format, ...)
     va_start(args, format);
     decide_failure(transfer, format, args);
     va_end(args);
+    if (transfer->raw) {
+        over(transfer); /* the channel will break */
+        return;
+    }
     len = strlen(transfer->result.why);
     transfer_say(transfer, FILE_WIRE_FAILED, transfer->result.why,
                  len < FILE_WIRE_TEXT ? len : FILE_WIRE_TEXT);
@@ -128,6 +132,7 @@ void transfer_say(struct transfer *transfer, enum file_wire_type type, const voi
     transfer->outbox_len += FILE_WIRE_HEADER + len;
 }
 
+/* A raw transfer begins with the bytes at once, and they have no end but the channel's. */
 static void say_hello(struct transfer *transfer)
 {
     struct file_wire_hello hello = {
@@ -136,6 +141,11 @@ static void say_hello(struct transfer *transfer)
     };
 
     transfer->total = pushes(transfer) ? hello.length : FILE_WIRE_UNKNOWN;
+    if (transfer->raw) {
+        transfer->stage = STAGE_BYTES;
+        transfer->bytes_left = SIZE_MAX;
+        return;
+    }
     file_wire_put_hello(transfer->outbox, &hello);
     transfer->outbox_len = FILE_WIRE_HELLO;
 }
@@ -176,7 +186,7 @@ void transfer_send(struct transfer *transfer)
             return;
         }
         more = pushes(transfer) && transfer->state == TRANSFER_RUNNING &&
-               (transfer_send_bytes(transfer) || transfer->outbox_len > 0);
+               (transfer_send_bytes(transfer) || transfer->outbox_len > 0 || transfer->shut);
     }
 }
 
@@ -326,14 +336,27 @@ static bool receive_one(struct transfer *transfer)
 
 void transfer_receive(struct transfer *transfer)
 {
-    while (transfer->state < TRANSFER_ENDING && receive_one(transfer)) {
+    bool wants = !transfer->raw || !pushes(transfer);
+
+    while (wants && transfer->state < TRANSFER_ENDING && receive_one(transfer)) {
     }
-    if (transfer->state == TRANSFER_ENDING) {
+    if (transfer->state == TRANSFER_ENDING || !wants) {
         discard(transfer);
     }
 }
 
 /* ---- events ---- */
+
+/* A raw transfer: what an end means. */
+static void take_end(struct transfer *transfer, unsigned events)
+{
+    if ((events & CHANNEL_EOF) != 0 && !pushes(transfer) && transfer->state == TRANSFER_RUNNING) {
+        transfer_finish(transfer);
+    }
+    if ((events & CHANNEL_CLOSED) != 0 && transfer->state == TRANSFER_WAITING) {
+        transfer_succeed(transfer);
+    }
+}
 
 static void callback_channel(struct channel *channel, unsigned events, void *arg)
 {
@@ -348,7 +371,9 @@ static void callback_channel(struct channel *channel, unsigned events, void *arg
     if ((events & CHANNEL_BROKEN) != 0) {
         fail_alone(transfer, "the connection broke off: %s", channel_error(channel));
     }
-    if ((events & CHANNEL_EOF) != 0 && transfer->state < TRANSFER_WAITING) {
+    if (transfer->raw) {
+        take_end(transfer, events);
+    } else if ((events & CHANNEL_EOF) != 0 && transfer->state < TRANSFER_WAITING) {
         transfer_fail(transfer, "the other end ended early");
     } else if ((events & CHANNEL_EOF) != 0 && pushes(transfer)) {
         transfer_fail(transfer, "the other end did not say that the file is whole");
@@ -361,7 +386,8 @@ static void callback_channel(struct channel *channel, unsigned events, void *arg
 /* ---- life ---- */
 
 struct transfer *transfer_new(struct event_base *base, struct channel *channel,
-                              struct source *source, struct sink *sink, transfer_cb cb, void *arg)
+                              struct source *source, struct sink *sink, bool raw, transfer_cb cb,
+                              void *arg)
 {
     struct transfer *transfer = calloc(1, sizeof(*transfer));
 
@@ -375,6 +401,7 @@ struct transfer *transfer_new(struct event_base *base, struct channel *channel,
     transfer->channel = channel;
     transfer->source = source;
     transfer->sink = sink;
+    transfer->raw = raw;
     transfer->cb = cb;
     transfer->arg = arg;
     transfer->start = now_microseconds();

@@ -3,6 +3,8 @@
  * One file on its way over one channel, from either end: hello, bytes, sum, and the pulling end's
  * word that the file is whole and where it belongs. Either both ends succeed or both fail; only
  * when the very last message is lost does the pushing end fail alone.
+ *
+ * A raw one has nothing but the bytes: the pulling end's end of the channel is its word.
  */
 #ifndef BRAID_CLI_TRANSFER_H
 #define BRAID_CLI_TRANSFER_H
@@ -32,7 +34,8 @@ typedef void (*transfer_cb)(struct transfer *transfer, const struct transfer_res
  * the transfer's from now on, whatever comes of it. NULL: out of memory.
  */
 struct transfer *transfer_new(struct event_base *base, struct channel *channel,
-                              struct source *source, struct sink *sink, transfer_cb cb, void *arg);
+                              struct source *source, struct sink *sink, bool raw, transfer_cb cb,
+                              void *arg);
 
 /* Gives up: both ends fail, the other one learns why. The callback comes soon. */
 void transfer_abort(struct transfer *transfer, const char *why);

@@ -28,6 +28,7 @@ struct transfer {
     struct channel *channel;
     struct source *source;
     struct sink *sink;
+    bool raw;
     transfer_cb cb;
     void *arg;
     enum transfer_state state;
@@ -72,6 +73,9 @@ bool transfer_send_bytes(struct transfer *transfer);
 
 /* pull: writes the next bytes of the file to the sink; false: nothing more for now. */
 bool transfer_receive_bytes(struct transfer *transfer);
+
+/* pull: all has come: puts it where it belongs. */
+void transfer_finish(struct transfer *transfer);
 
 /* pull: the other end's sum has come. */
 void transfer_check(struct transfer *transfer, const struct file_wire_sum *sum);

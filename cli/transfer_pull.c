@@ -67,7 +67,7 @@ bool transfer_receive_bytes(struct transfer *transfer)
         left -= len;
     }
     transfer->sum.length += (uint64_t)n;
-    transfer->bytes_left -= (size_t)n;
+    transfer->bytes_left -= transfer->raw ? 0 : (size_t)n;
     channel_drain(transfer->channel, (size_t)n);
     return true;
 }
@@ -85,21 +85,28 @@ static void callback_finished(int error, void *arg)
         return;
     }
     file_wire_put_sum(sum, &transfer->sum);
-    transfer_say(transfer, FILE_WIRE_DONE, sum, sizeof(sum));
+    if (!transfer->raw) {
+        transfer_say(transfer, FILE_WIRE_DONE, sum, sizeof(sum));
+    }
     transfer_succeed(transfer);
 }
 
-void transfer_check(struct transfer *transfer, const struct file_wire_sum *sum)
+void transfer_finish(struct transfer *transfer)
 {
     int error;
 
-    if (sum->length != transfer->sum.length || sum->crc != transfer->sum.crc) {
-        transfer_fail(transfer, "what arrived is not what was sent: the checksums differ");
-        return;
-    }
     transfer->state = TRANSFER_WAITING;
     error = sink_finish(transfer->sink, transfer->base, callback_finished, transfer);
     if (error != 0) {
         transfer_fail(transfer, "writing: %s", strerrordesc_np(error));
     }
+}
+
+void transfer_check(struct transfer *transfer, const struct file_wire_sum *sum)
+{
+    if (sum->length != transfer->sum.length || sum->crc != transfer->sum.crc) {
+        transfer_fail(transfer, "what arrived is not what was sent: the checksums differ");
+        return;
+    }
+    transfer_finish(transfer);
 }

@@ -69,7 +69,10 @@ static void nothing_read(struct transfer *transfer, ssize_t n, int error)
 {
     unsigned char sum[FILE_WIRE_SUM];
 
-    if (n == 0) {
+    if (n == 0 && transfer->raw) {
+        transfer->state = TRANSFER_WAITING;
+        transfer->shut = true;
+    } else if (n == 0) {
         file_wire_put_sum(sum, &transfer->sum);
         transfer->state = TRANSFER_WAITING;
         transfer_say(transfer, FILE_WIRE_END, sum, sizeof(sum));
@@ -87,6 +90,7 @@ bool transfer_send_bytes(struct transfer *transfer)
     struct iovec lent[TRANSFER_PIECES];
     struct iovec v[TRANSFER_PIECES];
     unsigned char header[FILE_WIRE_HEADER];
+    size_t head = transfer->raw ? 0 : sizeof(header);
     int lent_count;
     int count;
     int error;
@@ -99,12 +103,12 @@ bool transfer_send_bytes(struct transfer *transfer)
     if (lent_count == 0) {
         return false;
     }
-    if (total_of(lent, lent_count) <= sizeof(header)) {
+    if (total_of(lent, lent_count) <= head) {
         channel_commit(transfer->channel, 0);
         return false;
     }
     memcpy(v, lent, sizeof(v));
-    count = skip(v, lent_count, sizeof(header));
+    count = skip(v, lent_count, head);
     n = source_readv(transfer->source, v, count);
     error = errno;
     if (n <= 0) {
@@ -113,8 +117,8 @@ bool transfer_send_bytes(struct transfer *transfer)
         return false;
     }
     file_wire_put_header(header, FILE_WIRE_BYTES, (size_t)n);
-    place(lent, header, sizeof(header));
+    place(lent, header, head);
     add_to_sum(&transfer->sum, v, (size_t)n);
-    channel_commit(transfer->channel, sizeof(header) + (size_t)n);
+    channel_commit(transfer->channel, head + (size_t)n);
     return true;
 }
