@@ -5,7 +5,6 @@ import contextlib
 import random
 import resource
 import socket
-import threading
 import time
 
 import pytest
@@ -14,9 +13,10 @@ from harness import net, origin as origins, wire
 from harness.wire import data, frame, hello_payload, preamble
 
 SILENT = 10_000
-HELLO_TIME = 5.0  # seconds that a greeting may take
+HELLO_TIME = 1.0  # seconds that a greeting may take, in these tests
 IP_BIND_ADDRESS_NO_PORT = 24
-WAITING = 1024  # of them at most
+WAITING = 1024  # of them at most, of one network
+MOST_WAITING = 4096  # of them at most, of all
 MIB = 1 << 20
 
 
@@ -26,48 +26,9 @@ def connect_from(source, address):
     sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
     sock.bind((source, 0))
     sock.settimeout(net.DEADLINE)
-    sock.connect(net.parse(address)[1])
+    with contextlib.suppress(ConnectionResetError):  # it may be turned away before this returns
+        sock.connect(net.parse(address)[1])
     return sock
-
-
-class Mover:
-    """Sends without end over a session, and counts what arrives."""
-
-    def __init__(self, client, served):
-        self._ends = (client, served)
-        self._count = 0
-        self._threads = [threading.Thread(target=self._send, daemon=True),
-                         threading.Thread(target=self._receive, daemon=True)]
-        for thread in self._threads:
-            thread.start()
-
-    def _send(self):
-        with contextlib.suppress(OSError):
-            while True:
-                self._ends[0].sendall(bytes(65536))
-
-    def _receive(self):
-        with contextlib.suppress(OSError):
-            while data := self._ends[1].recv(1 << 18):
-                self._count += len(data)
-
-    def wait(self, count):
-        """Waits until so many bytes have arrived."""
-        net.wait_for(lambda: self._count >= count, f'{count} bytes')
-
-    def rate_over(self, work):
-        """Bytes a second while something is done."""
-        start, before = time.monotonic(), self._count
-        work()
-        return (self._count - before) / (time.monotonic() - start)
-
-    def stop(self):
-        """Breaks the session off."""
-        for end in self._ends:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(net.DEADLINE)
 
 
 def names_of(sockets):
@@ -75,8 +36,9 @@ def names_of(sockets):
     return [net.text(sock.getsockname()) for sock in sockets]
 
 
-def test_silent_truncated_and_slow_greetings(world, echo_tunnel):
-    """5 s after it was accepted, what has not said HELLO is closed, and named in the log."""
+def test_silent_truncated_and_slow_greetings(world, echo):
+    """hello-time after it was accepted, what has not said HELLO is closed, and named in the log."""
+    echo_tunnel = world.tunnel(echo.address, remote={'top': f'hello-time = {HELLO_TIME:.0f}s'})
     remote = echo_tunnel.remote
     live = echo_tunnel.connect()
     net.ping(live)
@@ -91,13 +53,13 @@ def test_silent_truncated_and_slow_greetings(world, echo_tunnel):
     sent = 0
     while waiting:
         elapsed = time.monotonic() - start
-        assert elapsed < HELLO_TIME + 3, f'still open after {elapsed:.1f} s: {waiting}'
-        if elapsed > sent * 0.4 and sent < len(whole) - 1:
+        assert elapsed < HELLO_TIME + 5, f'still open after {elapsed:.1f} s: {waiting}'
+        if elapsed > sent * 0.08 and sent < len(whole) - 1:
             with contextlib.suppress(OSError):
                 slow.send(whole[sent:sent + 1])
             sent += 1
         for sock in [sock for sock in waiting if not net.is_open(sock)]:
-            assert time.monotonic() - start > HELLO_TIME - 1, f'{waiting[sock]} closed too early'
+            assert time.monotonic() - start > HELLO_TIME * 0.9, f'{waiting[sock]} closed too early'
             del waiting[sock]
         net.ping(live)
         time.sleep(0.02)  # the pace of the slow one
@@ -112,7 +74,8 @@ def test_ten_thousand_silent_connections(world, echo):
     if most != resource.RLIM_INFINITY and most < SILENT + 500:
         pytest.skip(f'only {most} descriptors may be open here')
     # Each worker lets so many wait that have not said HELLO.
-    echo_tunnel = world.tunnel(echo.address, remote={'top': 'workers = 1'})
+    echo_tunnel = world.tunnel(echo.address, remote={
+        'top': f'workers = 1\nhello-time = {HELLO_TIME:.0f}s'})
     remote = echo_tunnel.remote
     live = echo_tunnel.connect()
     net.ping(live)
@@ -155,7 +118,7 @@ def test_thousands_of_garbage_connections(world, echo_tunnel):
     def disturb(count):
         for _ in range(count):
             with connect_from('127.0.0.78', remote.address) as sock:
-                with contextlib.suppress(ConnectionError):
+                with contextlib.suppress(OSError):
                     sock.sendall(rng.randbytes(rng.randrange(17, 3000)))
                     while sock.recv(65536):
                         pass
@@ -172,45 +135,43 @@ def test_thousands_of_garbage_connections(world, echo_tunnel):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize('kind', ('silent', 'garbage'))
-def test_sessions_go_on_beside_a_flood(world, target, kind):
-    """10,000 strangers of forty networks: little memory, and a paced session keeps its pace.
+def test_sessions_go_on_beside_a_flood(world, echo, kind):
+    """10,000 strangers of forty networks: little memory, and a session's bytes are right.
 
-    How much it keeps is for bench/flood to say; half is what any machine should manage.
+    How much of its speed it keeps is for bench/flood to say.
     """
-    tunnel = world.tunnel(target.address,
-                          local={'section': '[path p]\nmax-rate = 80mbit'},
-                          remote={'top': 'max-join-failures = 0'})
+    tunnel = world.tunnel(echo.address, remote={'top': 'max-join-failures = 0'})
     remote = tunnel.remote
-    client, served = tunnel.session(target)
+    live = tunnel.connect()
     rng = random.Random(23)
-    moved = Mover(client, served)
-    moved.wait(1_000_000)
+    words = rng.randbytes(1 << 16)
+    garbage = rng.randbytes(200)
+    net.ping(live, words)
     memory = remote.rss()
-    quiet = moved.rate_over(lambda: time.sleep(1))
     held = []
-
-    def flood():
+    try:
         for number in range(SILENT):
             sock = connect_from(f'127.1.{number % 40}.{1 + number // 40 % 250}', remote.address)
+            if number % 250 == 0:
+                net.ping(live, words)
             if kind == 'silent':
                 held.append(sock)
                 continue
-            with contextlib.suppress(ConnectionError):
-                sock.sendall(rng.randbytes(200))
+            with contextlib.suppress(OSError):
+                sock.sendall(garbage)
             sock.close()
-    try:
-        flooded = moved.rate_over(flood)
+        net.ping(live, words)
+        net.ping(tunnel.connect())
         grown = remote.rss() - memory
         status = remote.status_json()['daemon']
     finally:
         for sock in held:
             sock.close()
-        moved.stop()
-    assert flooded > quiet / 2, f'{flooded / 1e6:.1f} MB/s of {quiet / 1e6:.1f}'
     if not remote.sanitized():
         assert grown <= 64 * MIB, f'{grown / MIB:.1f} MiB more'
     if kind == 'silent':
-        assert status['half_open'] + status['turned_away'] + status['turned_away_source'] > 0
+        assert status['half_open'] <= MOST_WAITING
+        assert status['turned_away'] > 0
         assert len(remote.lines('have not greeted')) <= 2
     else:
         assert status['join_failures'] > SILENT * 0.9
@@ -226,7 +187,7 @@ def test_garbage_behind_good_greetings(world):
     net.ping(live)
     rng = random.Random(13)
     memory = remote.rss()
-    for _ in range(1000):
+    for _ in range(500):
         subflow = wire.Subflow(remote.address)
         kind = rng.choice([*range(1, 14), 0x0e, 0x7f])
         subflow.open(data(0, b'x' * rng.randrange(1, 2000)),
@@ -240,7 +201,7 @@ def test_garbage_behind_good_greetings(world):
         # Those that lost their only subflow wait for another one, as any session does.
         assert remote.rss() - memory <= 32 * MIB, f'{memory} -> {remote.rss()}'
     lines = remote.lines('protocol error')
-    assert 1 <= len(lines) <= 200, f'{len(lines)} lines about 1000 of them'
+    assert 1 <= len(lines) <= 200, f'{len(lines)} lines about 500 of them'
 
 
 def comb(step, count):
