@@ -141,17 +141,30 @@ struct braid_plan *braid_pool_plan(struct braid_pool *pool)
     return &pool->plan;
 }
 
+bool braid_pool_charge(struct braid_pool *pool, size_t size)
+{
+    if (!admit(pool, size))
+        return false;
+    pool->used += size;
+    tell_budget(pool, false);
+    return true;
+}
+
+void braid_pool_discharge(struct braid_pool *pool, size_t size)
+{
+    pool->used -= size;
+    tell_budget(pool, false);
+}
+
 void *braid_pool_alloc(struct braid_pool *pool, size_t size)
 {
     void *memory;
 
-    if (!admit(pool, size))
+    if (!braid_pool_charge(pool, size))
         return NULL;
     memory = calloc(1, size);
     if (memory == NULL)
-        return NULL;
-    pool->used += size;
-    tell_budget(pool, false);
+        braid_pool_discharge(pool, size);
     return memory;
 }
 
@@ -159,8 +172,7 @@ void braid_pool_release(struct braid_pool *pool, void *memory, size_t size)
 {
     if (memory == NULL)
         return;
-    pool->used -= size;
-    tell_budget(pool, false);
+    braid_pool_discharge(pool, size);
     free(memory);
 }
 

@@ -3,9 +3,9 @@
  * All memory of the core: small objects by size, and chunks, the reference-counted buffers that
  * payload lives in from the read that brings it to the write that takes it away.
  *
- * One pool a thread. Every byte is accounted for; the cap makes an allocation fail, never grow.
- * Freed chunks are kept on a last-in-first-out list, so that the hottest memory is used again
- * first.
+ * One pool a thread. Every byte is accounted for, and what others hold for a session may be; the
+ * cap makes an allocation fail, never grow. Freed chunks are kept on a last-in-first-out list, so
+ * that the hottest memory is used again first.
  */
 #ifndef BRAID_POOL_H
 #define BRAID_POOL_H
@@ -73,6 +73,13 @@ void *braid_pool_alloc(struct braid_pool *pool, size_t size);
 
 /* Gives back memory of exactly this size; NULL is allowed. */
 void braid_pool_release(struct braid_pool *pool, void *memory, size_t size);
+
+/*
+ * Accounts for memory that others hold on behalf of what is in the pool, as a library does; false:
+ * the cap is reached. What was charged is to be discharged.
+ */
+bool braid_pool_charge(struct braid_pool *pool, size_t size);
+void braid_pool_discharge(struct braid_pool *pool, size_t size);
 
 /* A chunk with one reference, empty; its data is not initialised. NULL as above. */
 struct braid_chunk *braid_chunk_new(struct braid_pool *pool, int large);

@@ -10,6 +10,7 @@
 #include "past.h"
 #include "session_io.h"
 #include "sockopt.h"
+#include "transport_tls.h"
 
 #define PULL_MAX 128
 
@@ -45,6 +46,23 @@ static void settle(struct braid_subflow_io *subflow)
         braid_sockopt_subflow(subflow->transport.fd); /* an accepted one inherits its listener's */
 }
 
+/* What a transport holds outside the pool. */
+static size_t foreign_bytes(const struct braid_transport *transport)
+{
+    return transport->tls != NULL ? BRAID_TLS_BYTES : 0;
+}
+
+/* Takes back what subflow_new() did; the transport stays open. */
+static void subflow_free(struct braid_subflow_io *subflow)
+{
+    struct braid_pool *pool = subflow->io->context->pool;
+
+    event_del(&subflow->read);
+    event_del(&subflow->write);
+    braid_pool_discharge(pool, foreign_bytes(&subflow->transport));
+    braid_pool_release(pool, subflow, sizeof *subflow);
+}
+
 static struct braid_subflow_io *subflow_new(struct braid_session_io *io,
                                             const struct braid_transport *transport)
 {
@@ -53,6 +71,10 @@ static struct braid_subflow_io *subflow_new(struct braid_session_io *io,
 
     if (subflow == NULL)
         return NULL;
+    if (!braid_pool_charge(context->pool, foreign_bytes(transport))) {
+        braid_pool_release(context->pool, subflow, sizeof *subflow);
+        return NULL;
+    }
     subflow->io = io;
     subflow->transport = *transport;
     event_assign(&subflow->read, context->base, transport->fd, EV_READ | EV_PERSIST, on_read,
@@ -60,18 +82,10 @@ static struct braid_subflow_io *subflow_new(struct braid_session_io *io,
     event_assign(&subflow->write, context->base, transport->fd, EV_WRITE | EV_PERSIST, on_write,
                  subflow);
     if (event_add(&subflow->read, NULL) != 0) {
-        braid_pool_release(context->pool, subflow, sizeof *subflow);
+        subflow_free(subflow);
         return NULL;
     }
     return subflow;
-}
-
-/* Takes back what subflow_new() did; the transport stays open. */
-static void subflow_free(struct braid_subflow_io *subflow)
-{
-    event_del(&subflow->read);
-    event_del(&subflow->write);
-    braid_pool_release(subflow->io->context->pool, subflow, sizeof *subflow);
 }
 
 /* The socket does not tell of what the transport has read ahead. */

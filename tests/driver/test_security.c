@@ -18,6 +18,7 @@
 #include "event/context.h"
 #include "event/security.h"
 #include "event/session_io.h"
+#include "event/transport_tls.h"
 #include "forwarder.h"
 #include "world.h"
 
@@ -116,6 +117,32 @@ START_TEST(one_key_of_several)
     ck_assert_str_eq(identity_of(&w.apps[0]), _i == 0 ? "web" : "mail");
     if (braid_clock() - start < BRAID_SECOND) /* or else a handshake may have taken too long */
         ck_assert_uint_eq(w.lines, 0);
+}
+END_TEST
+
+static bool app_connected(void *arg)
+{
+    return ((const struct app *)arg)->connected;
+}
+
+/* What OpenSSL holds for a subflow counts, at both ends: a session that is idle has no other. */
+START_TEST(tls_is_charged)
+{
+    size_t before[2], one;
+
+    app.to_send = other.to_send = w.script.to_send = 0;
+    app.shut = other.shut = w.script.shut = false;
+    app_connect(&w, &app);
+    ck_assert(run_until(w.base, app_connected, &app, PATIENCE));
+    before[0] = memory_in_use(w.local);
+    before[1] = memory_in_use(w.remote);
+    app_connect(&w, &other);
+    ck_assert(run_until(w.base, app_connected, &other, PATIENCE));
+    for (int i = 0; i < 2; i++) {
+        one = memory_in_use(i == 0 ? w.local : w.remote) - before[i];
+        ck_assert_uint_ge(one, BRAID_TLS_BYTES);
+        ck_assert_uint_lt(one, 2 * BRAID_TLS_BYTES);
+    }
 }
 END_TEST
 
@@ -629,6 +656,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, TEST_TIMEOUT);
     tcase_add_loop_test(t, one_key_of_several, 0, 2);
+    tcase_add_test(t, tls_is_charged);
     tcase_add_loop_test(t, nobody_else, 0, 2);
     tcase_add_test(t, local_says_why);
     tcase_add_test(t, cut_and_joined_again);

@@ -71,6 +71,25 @@ START_TEST(test_cap)
 }
 END_TEST
 
+START_TEST(test_charges)
+{
+    struct braid_pool *pool = braid_pool_new(1000);
+    void *memory;
+
+    ck_assert(braid_pool_charge(pool, 600));
+    ck_assert_uint_eq(braid_pool_used(pool), 600);
+    ck_assert(!braid_pool_charge(pool, 401));
+    ck_assert_ptr_null(braid_pool_alloc(pool, 401));
+    memory = braid_pool_alloc(pool, 400);
+    ck_assert_ptr_nonnull(memory);
+    braid_pool_discharge(pool, 600);
+    ck_assert_uint_eq(braid_pool_used(pool), 400);
+    braid_pool_release(pool, memory, 400);
+    ck_assert_uint_eq(braid_pool_used(pool), 0);
+    braid_pool_free(pool);
+}
+END_TEST
+
 START_TEST(test_chunks_fill_their_memory)
 {
     struct braid_pool *pool = braid_pool_new(0);
@@ -178,6 +197,7 @@ int main(void)
         {test_memory_is_zeroed, 0},
         {test_nothing_to_free, 0},
         {test_cap, 0},
+        {test_charges, 0},
         {test_chunks_fill_their_memory, 0},
         {test_last_reference_frees, 0},
         {test_hottest_chunk_first_and_clean, 0},
