@@ -97,6 +97,8 @@ struct config_tunnel {
     char *ca;
     struct config_texts peer_name;
     struct braid_security *protection; /* what all this says; NULL: nothing protects */
+    bool seed;                         /* the seed's format is spoken, and nothing else */
+    bool bare_end;
 
     /* local */
     struct config_addresses remote;
@@ -110,6 +112,7 @@ struct config_tunnel {
     /* remote */
     struct braid_address *target;
     unsigned max_subflows;
+    bool accept_seed; /* and so is the seed's format */
 };
 
 struct config {

@@ -147,6 +147,54 @@ static void check_security(const struct origin *o, struct config_report *report)
             open.line);
 }
 
+/* The line of a key, where it was written. */
+static unsigned line_of(const struct origin *o, const char *key)
+{
+    const struct config_ini_entry *entry = config_ini_find(o->section, key);
+
+    return entry != NULL ? entry->line : 0;
+}
+
+/* Addresses of unix sockets, under which TCP says nothing of what has arrived. */
+static void check_tcp(const struct origin *o, const char *key, struct braid_address *const *at,
+                      const unsigned *lines, size_t count, struct config_report *report)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(braid_address_text(at[i]), "unix:", 5) == 0)
+            config_report_add(
+                report, lines[i], o->section->header, key,
+                "\"%s\" cannot carry protocol = seed; accepted: addresses with a port",
+                braid_address_text(at[i]));
+}
+
+/* What the seed's format does not have. */
+static void check_seed(const struct origin *o, struct config_report *report)
+{
+    static const char *const secrets[] = {"key", "certificate"};
+    const struct config_tunnel *tunnel = o->tunnel;
+    const char *asked = tunnel->seed ? "protocol = seed" : "accept-seed = yes";
+
+    if (!tunnel->seed && !tunnel->accept_seed)
+        return;
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(*secrets); i++)
+        if (line_of(o, secrets[i]) > 0)
+            config_report_add(report, line_of(o, secrets[i]), o->section->header, secrets[i],
+                              "the seed's format has no encryption, so %s excludes it; accepted: "
+                              "security = none instead, or another section for this",
+                              asked);
+    if (tunnel->mode != CONFIG_AGGREGATE && line_of(o, "mode") > 0)
+        config_report_add(report, line_of(o, "mode"), o->section->header, "mode",
+                          "the peer cannot be told with protocol = seed; accepted: aggregate");
+    if (!tunnel->seed)
+        return;
+    if (tunnel->role == CONFIG_REMOTE)
+        check_tcp(o, "listen", tunnel->listen.at, tunnel->listen.lines, tunnel->listen.count,
+                  report);
+    for (size_t i = 0; i < tunnel->path_count; i++)
+        check_tcp(o, "remote", tunnel->paths[i].remotes, tunnel->paths[i].lines,
+                  tunnel->paths[i].remote_count, report);
+}
+
 /* A header that was not understood may have been meant as a tunnel: then that is all to say. */
 static void check_any_tunnel(const struct config *config, const struct config_ini *ini,
                              struct config_report *report)
@@ -172,5 +220,6 @@ void config_check(const struct config *config, const struct config_ini *ini,
         o.section = config_ini_section_at(ini, o.tunnel->line);
         check_listen(config, i, o.section->header, report);
         check_security(&o, report);
+        check_seed(&o, report);
     }
 }

@@ -305,6 +305,15 @@ const char *config_value_mode(const struct config_key *key, const char *text, vo
     return NULL;
 }
 
+const char *config_value_protocol(const struct config_key *key, const char *text, void *field)
+{
+    bool *seed = field;
+
+    (void)key;
+    *seed = strcmp(text, "seed") == 0;
+    return *seed || strcmp(text, "braid") == 0 ? NULL : "no such protocol";
+}
+
 const char *config_value_priority(const struct config_key *key, const char *text, void *field)
 {
     enum config_priority *value = field;

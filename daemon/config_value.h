@@ -36,6 +36,9 @@ const char *config_value_level(const struct config_key *key, const char *text, v
 /* enum config_mode. */
 const char *config_value_mode(const struct config_key *key, const char *text, void *field);
 
+/* bool: whether it is the seed's. */
+const char *config_value_protocol(const struct config_key *key, const char *text, void *field);
+
 /* uint64_t: bytes, or a percentage of the machine's memory. */
 const char *config_value_memory(const struct config_key *key, const char *text, void *field);
 

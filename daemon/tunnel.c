@@ -159,6 +159,12 @@ static struct braid_options *make_options(const struct config_tunnel *config)
     } else {
         failed = braid_options_set_max_subflows(options, config->max_subflows);
     }
+    if (config->seed) {
+        failed |= braid_options_set_protocol(options, BRAID_PROTOCOL_SEED);
+    } else if (config->accept_seed) {
+        failed |= braid_options_set_protocol(options, BRAID_PROTOCOL_EITHER);
+    }
+    braid_options_set_bare_end(options, config->bare_end);
     braid_options_set_security(options, config->protection);
     if (failed != 0) {
         braid_options_free(options);

@@ -20,11 +20,11 @@
 #define ADDRESS "192.0.2.1:80, [2001:db8::1]:80 or unix:/path"
 #define LOCAL_KEYS                                                                                 \
     "listen, remote, paths, key, certificate, private-key, ca, peer-name, security, insecure, "    \
-    "subflows, mode, grace"
+    "subflows, mode, grace, protocol, bare-end"
 #define PATH_KEYS "interface, source, remote, subflows, priority, max-rate, congestion-control"
 #define REMOTE_KEYS                                                                                \
     "listen, target, key, certificate, private-key, ca, peer-name, security, insecure, "           \
-    "max-subflows"
+    "max-subflows, protocol, accept-seed, bare-end"
 
 #define LOCAL "[local web]\nlisten = 127.0.0.1:8080\nremote = 127.0.0.1:7000\nsecurity = none\n"
 #define REMOTE "[remote web]\nlisten = 127.0.0.1:7000\ntarget = 127.0.0.1:80\nsecurity = none\n"
@@ -163,6 +163,20 @@ static const struct mistake keys[] = {
     {REMOTE "grace = 60s\n",
      "t.ini:5: [remote web] grace: unknown key, it belongs to [local NAME]; accepted: " REMOTE_KEYS
      "\n"},
+    {LOCAL "protocol = seed\nbare-end = yes\n" REMOTE "accept-seed = yes\nbare-end = yes\n", ""},
+    {LOCAL "protocol = seed\nmode = redundant\n" REMOTE "protocol = seed\n",
+     "t.ini:6: [local web] mode: the peer cannot be told with protocol = seed; accepted: "
+     "aggregate\n"},
+    {"[local web]\nlisten = unix:/c\nremote = unix:/a\nsecurity = none\nprotocol = seed\n"
+     "[remote web]\nlisten = unix:/b\nlisten = 127.0.0.1:1\ntarget = unix:/d\nsecurity = none\n"
+     "protocol = seed\n",
+     "t.ini:3: [local web] remote: \"unix:/a\" cannot carry protocol = seed; accepted: addresses "
+     "with a port\n"
+     "t.ini:7: [remote web] listen: \"unix:/b\" cannot carry protocol = seed; accepted: addresses "
+     "with a port\n"},
+    {LOCAL "protocol = mptcp\n" REMOTE "accept-seed = perhaps\n",
+     "t.ini:5: [local web] protocol: \"mptcp\": no such protocol; accepted: braid or seed\n"
+     "t.ini:10: [remote web] accept-seed: \"perhaps\": neither yes nor no; accepted: yes or no\n"},
     {"[braidd]\nloglevel = info\n" LOCAL,
      "t.ini:2: [braidd] loglevel: unknown key, did you mean log-level?; accepted: workers, "
      "control, user, log-level, max-sessions, max-memory, max-sessions-per-key, max-half-open, "
