@@ -19,6 +19,7 @@
 
 #define KEYS_MAX 1024u
 #define PEERS_MAX 1024u
+#define CHAIN_MAX 16384 /* bytes of a certificate chain, which anybody may send */
 
 /* So that what was meant for braid is of no use against another service of the same name. */
 static const unsigned char protocol[] = {7, 'b', 'r', 'a', 'i', 'd', '/', '1'};
@@ -133,6 +134,7 @@ static bool configure(SSL_CTX *tls)
     SSL_CTX_set_options(tls, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                  SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_COMPRESSION);
     SSL_CTX_clear_options(tls, SSL_OP_ENABLE_MIDDLEBOX_COMPAT); /* the preamble comes first */
+    SSL_CTX_set_max_cert_list(tls, CHAIN_MAX);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_select_cb(tls, on_protocols, NULL);
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

@@ -114,6 +114,11 @@ static int on_bio_read(BIO *bio, char *bytes, int len)
     else if (n < 0)
         tls->error = errno;
     tls->eof = n == 0;
+    if (n > 0 && tls->accepting && !tls->established &&
+        !braid_gate_pass(&tls->gate, (const uint8_t *)bytes, (size_t)n)) {
+        tls->error = EPROTO;
+        return -1;
+    }
     return (int)n;
 }
 
@@ -173,6 +178,8 @@ static const char *reason_of(const struct braid_tls *tls)
 
     if (tls->established)
         return tls->eof ? "it was cut off: there was no close_notify" : text;
+    if (tls->gate.shut)
+        return "it is no ClientHello that it says in clear, or a second one, or one of over 8 KiB";
     if (tls->peer.stranger)
         return "it has shown a key that is not accepted here";
     if (tls->eof)
@@ -466,6 +473,7 @@ static bool start(struct braid_transport *transport, struct braid_tls_scratch *s
         return false;
     tls->fd = transport->fd;
     tls->scratch = scratch;
+    tls->accepting = accepting;
     tls->records_max = RECORDS_MAX;
     tls->ssl = braid_credentials_start(credentials, accepting, &tls->peer);
     bio = tls->ssl != NULL ? bio_new(tls) : NULL;

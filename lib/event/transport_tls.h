@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "credentials.h"
+#include "gate.h"
 #include "transport.h"
 
 #define BRAID_TLS_RECORD 16384u /* the most payload of one */
@@ -32,12 +33,14 @@ struct braid_tls {
     struct braid_credentials *credentials; /* until the handshake is over */
     struct braid_tls_scratch *scratch;
     struct braid_peer peer;
-    uint8_t *held; /* what the socket had no room for */
+    struct braid_gate gate; /* what is read passes it, until the handshake is over */
+    uint8_t *held;          /* what the socket had no room for */
     size_t held_at;
     size_t held_len;
     unsigned records;     /* written with this key */
     unsigned records_max; /* then it is changed */
     int error;            /* errno of the first failure of all; 0: none */
+    bool accepting;
     bool established;
     bool ended;  /* the peer has said close_notify */
     bool eof;    /* the socket is at its end */

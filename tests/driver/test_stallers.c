@@ -235,6 +235,20 @@ START_TEST(a_replay_gets_nowhere)
 }
 END_TEST
 
+/* Of a hello that is longer than any needs to be, nothing is collected. */
+START_TEST(a_long_hello_is_not_heard)
+{
+    static const uint8_t begin[] = {22, 3, 1, 0x20, 0x01, 1, 0, 0x1f, 0xfd, 3, 3};
+    int fd = stall(BRAID_PREAMBLE_SIZE);
+
+    ck_assert_int_eq(send(fd, begin, sizeof begin, 0), sizeof begin);
+    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert(was_logged(&w, "one of over 8 KiB"));
+    ck_assert_uint_eq(info().failures, 1);
+    close(fd);
+}
+END_TEST
+
 /* ---- many ---- */
 
 /* Handshakes hold all the memory there may be: those that began first go, and honest ones get in.
@@ -335,6 +349,7 @@ int main(void)
     tcase_add_loop_test(cases, given_up_in_time, 0, 3);
     tcase_add_test(cases, slowness_gains_nothing);
     tcase_add_test(cases, a_replay_gets_nowhere);
+    tcase_add_test(cases, a_long_hello_is_not_heard);
     tcase_add_test(cases, the_first_make_room);
     tcase_add_loop_test(cases, a_thousand, 0, 2);
     suite_add_tcase(suite, cases);
