@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "vault.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
 
@@ -37,12 +42,42 @@ void braid_vault_close(struct braid_vault *vault)
     vault->memory = NULL;
 }
 
+/*
+ * Whether the group's bits of the mode are but the mask of an access list, as setfacl makes it and
+ * systemd for credentials, that lets in nobody besides the owner of the file but us and owner.
+ */
+static bool is_listed(int fd, uid_t owner)
+{
+    struct {
+        struct posix_acl_xattr_header header;
+        struct posix_acl_xattr_entry entries[16];
+    } acl;
+    ssize_t len = fgetxattr(fd, "system.posix_acl_access", &acl, sizeof acl);
+    size_t count;
+
+    if (len <= (ssize_t)sizeof acl.header ||
+        le32toh(acl.header.a_version) != POSIX_ACL_XATTR_VERSION)
+        return false;
+    count = ((size_t)len - sizeof acl.header) / sizeof *acl.entries;
+    for (size_t i = 0; i < count; i++) {
+        const struct posix_acl_xattr_entry *entry = &acl.entries[i];
+        uint16_t tag = le16toh(entry->e_tag);
+        uid_t id = le32toh(entry->e_id);
+
+        if (tag == ACL_USER_OBJ || tag == ACL_MASK || le16toh(entry->e_perm) == 0)
+            continue;
+        if (tag != ACL_USER || (id != geteuid() && id != owner))
+            return false;
+    }
+    return true;
+}
+
 /* What is wrong with a file as a place for a secret, and what to do; NULL: nothing. */
-static const char *judge(const struct stat *st, uid_t owner, char *text, size_t size)
+static const char *judge(int fd, const struct stat *st, uid_t owner, char *text, size_t size)
 {
     if (!S_ISREG(st->st_mode))
         return "is not a regular file";
-    if ((st->st_mode & 077) != 0) {
+    if ((st->st_mode & 077) != 0 && ((st->st_mode & 07) != 0 || !is_listed(fd, owner))) {
         snprintf(text, size,
                  "is open to group or others (mode %04o); a secret wants chmod 600, and perhaps to "
                  "be replaced",
@@ -94,7 +129,7 @@ bool braid_vault_read(struct braid_vault *vault, const char *file, uid_t owner, 
             close(fd);
         return false;
     }
-    wrong = judge(&st, owner, text, sizeof text);
+    wrong = judge(fd, &st, owner, text, sizeof text);
     if (wrong == NULL && !braid_vault_open(vault, (size_t)st.st_size + 2))
         wrong = "out of memory";
     if (wrong == NULL && (n = read_all(fd, vault->memory, (size_t)st.st_size + 1)) >= 0)

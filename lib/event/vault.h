@@ -24,7 +24,8 @@ void braid_vault_close(struct braid_vault *vault);
 
 /*
  * Reads a whole file that holds a secret: a regular one, closed to group and others, of root, of
- * the user who runs this or of owner, of at most 64 KiB.
+ * the user who runs this or of owner, of at most 64 KiB. Access lists may let these in, and nobody
+ * else.
  *
  * *len: bytes read; a zero follows them. Returns false with why set, "FILE: what is wrong".
  */

@@ -7,6 +7,7 @@ import pwd
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 
@@ -36,6 +37,13 @@ def check_powerless(daemon):
     limits = pathlib.Path(f'/proc/{daemon.pid}/limits').read_text(encoding='ascii')
     core = next(line for line in limits.splitlines() if line.startswith('Max core file size'))
     assert core.split()[4:6] == ['0', '0'], core
+
+
+def skip_unless_runnable(prefix):
+    """For tests that run the programs as somebody else."""
+    if subprocess.run([*prefix, os.environ['BRAIDD'], '--version'], check=False,
+                      capture_output=True).returncode != 0:
+        pytest.skip('the programs lie where the user nobody cannot run them')
 
 
 @pytest.fixture
@@ -97,12 +105,20 @@ def is_free(port):
 
 
 @needs_root
-def test_a_process_that_nobody_may_look_into(world, echo, open_directory):
+@pytest.mark.parametrize('why', ['user', 'key'])
+def test_a_process_that_nobody_may_look_into(world, echo, open_directory, why):
     """Others of the same user can neither trace it nor see its descriptors."""
-    tunnel = world.tunnel(echo.address, remote={'top': f'user = {NOBODY}'})
     user = pwd.getpwnam(NOBODY)
-    look = subprocess.run(['setpriv', f'--reuid={user.pw_uid}', f'--regid={user.pw_gid}',
-                           '--clear-groups', 'ls', f'/proc/{tunnel.remote.pid}/fd'],
+    prefix = ('setpriv', f'--reuid={user.pw_uid}', f'--regid={user.pw_gid}', '--clear-groups')
+    if why == 'user':
+        tunnel = world.tunnel(echo.address, remote={'top': f'user = {NOBODY}'})
+    else:
+        skip_unless_runnable(prefix)
+        key = world.key()
+        os.chown(key, user.pw_uid, user.pw_gid)
+        ends = {'security': f'key = {key}', 'prefix': prefix}
+        tunnel = world.tunnel(echo.address, remote=ends, local=ends)
+    look = subprocess.run([*prefix, 'ls', f'/proc/{tunnel.remote.pid}/fd'],
                           capture_output=True, text=True, check=False)
     assert look.returncode != 0 and 'denied' in look.stderr, look
     net.ping(tunnel.connect())
@@ -152,13 +168,38 @@ def test_keys_are_reloaded_by_the_user(world, echo, open_directory):
 
 
 @needs_root
+@pytest.mark.parametrize('other', [False, True])
+def test_a_key_with_an_access_list(world, echo, open_directory, other):
+    """Root's key that the daemon's user may read is as good as its own; another user may not."""
+    user = pwd.getpwnam(NOBODY)
+    key = world.key()
+    entries = [(1, 6, None), (2, 4, user.pw_uid), *([(2, 4, user.pw_uid - 1)] if other else []),
+               (4, 0, None), (16, 4, None), (32, 0, None)]
+    acl = struct.pack('<I', 2) + b''.join(
+        struct.pack('<HHI', tag, bits, 0xffffffff if who is None else who)
+        for tag, bits, who in sorted(entries, key=lambda entry: (entry[0], entry[2] or 0)))
+    try:
+        os.setxattr(key, 'system.posix_acl_access', acl)
+    except OSError as why:
+        pytest.skip(f'no access lists here: {why}')
+    assert stat.S_IMODE(os.stat(key).st_mode) == 0o640
+    daemon = world.remote(echo.address, top=f'user = {NOBODY}', security=f'key = {key}',
+                          wait=not other, clean_exit=(other,))
+    if other:
+        assert daemon.wait_exit() == 1
+        assert daemon.lines(f'key: {key}: is open to group or others .mode 0640')
+    else:
+        assert not daemon.lines('cannot be reloaded')
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log('keys and certificates of .* are used from now on')
+
+
+@needs_root
 def test_only_root_becomes_another(world, echo, open_directory):
     """Started by somebody else, the key is a mistake, but for that user itself."""
     user = pwd.getpwnam(NOBODY)
     prefix = ('setpriv', f'--reuid={user.pw_uid}', f'--regid={user.pw_gid}', '--clear-groups')
-    if subprocess.run([*prefix, os.environ['BRAIDD'], '--version'], check=False,
-                      capture_output=True).returncode != 0:
-        pytest.skip('the programs lie where the user nobody cannot run them')
+    skip_unless_runnable(prefix)
     same = world.remote(echo.address, name='same', top=f'user = {NOBODY}', prefix=prefix)
     check_powerless(same)
     assert status_of(same)['Uid'] == [str(user.pw_uid)] * 4
