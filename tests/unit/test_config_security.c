@@ -88,7 +88,8 @@ static const struct {
                   "FILE and copied to the other end; or certificate = FILE; or security = none\n"},
     {LOCAL "kye = @/one.key\n",
      "t.ini:4: [local a] kye: unknown key, did you mean key?; accepted: listen, remote, paths, "
-     "key, certificate, private-key, ca, peer-name, security, insecure, subflows, mode, grace\n"},
+     "key, certificate, private-key, ca, peer-name, security, insecure, subflows, mode, grace, "
+     "protocol, bare-end\n"},
     {LOCAL "key = one.key\n",
      "t.ini:4: [local a] key: \"one.key\": not an absolute path; accepted: an absolute path\n"},
     {LOCAL "key = @/one.key\nkey = @/other.key\n",
