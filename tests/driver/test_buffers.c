@@ -120,7 +120,7 @@ static void open_via(size_t n)
     client.stream = braid_stream_connect_addresses(local_context, NULL, addresses, n);
     ck_assert_ptr_nonnull(client.stream);
     braid_stream_setcb(client.stream, on_read, on_write, on_event, &client);
-    ck_assert(run_until(base, is_set, &client.connected, 10));
+    ck_assert(run_until(base, is_set, &client.connected, PATIENCE));
     ck_assert_ptr_nonnull(server.stream);
 }
 
@@ -142,7 +142,7 @@ static bool wait_unread(struct braid_stream *stream, uint64_t bytes)
 {
     struct amount amount = {stream, bytes};
 
-    return run_until(base, has_unread, &amount, 10);
+    return run_until(base, has_unread, &amount, PATIENCE);
 }
 
 /* Reads to the end of what the client writes and compares. */
@@ -184,9 +184,9 @@ START_TEST(writes_arrive_in_order)
     braid_stream_shutdown(client.stream, EV_WRITE);
     ck_assert_int_eq(braid_stream_write(client.stream, data, 1), -1);
     expect(1 + 3 * MIB + 12345);
-    ck_assert(run_until(base, is_set, &server.eof, 10));
+    ck_assert(run_until(base, is_set, &server.eof, PATIENCE));
     braid_stream_shutdown(server.stream, EV_WRITE);
-    ck_assert(run_until(base, both_closed, NULL, 10));
+    ck_assert(run_until(base, both_closed, NULL, PATIENCE));
     ck_assert_int_eq(braid_stream_write(client.stream, data, 1), -1);
 }
 END_TEST
@@ -229,7 +229,7 @@ START_TEST(the_high_mark_refuses_and_the_low_one_tells)
     run_for(base, 0.05);
     ck_assert_uint_eq(client.writes, 0); /* nobody reads, and much waits */
     expect(2 * MIB);
-    ck_assert(run_until(base, has_written, &once, 10));
+    ck_assert(run_until(base, has_written, &once, PATIENCE));
 }
 END_TEST
 
@@ -252,14 +252,14 @@ START_TEST(the_low_mark_waits_for_enough_or_the_end)
     run_for(base, 0.05);
     ck_assert_uint_eq(server.reads, 0);
     ck_assert_int_eq(braid_stream_write(client.stream, data + 99, 1), 0);
-    ck_assert(run_until(base, has_read, &once, 10));
+    ck_assert(run_until(base, has_read, &once, PATIENCE));
     ck_assert_uint_eq(braid_stream_read(server.stream, got, sizeof got), 100);
     ck_assert_int_eq(braid_stream_write(client.stream, data + 100, 5), 0);
     braid_stream_shutdown(client.stream, EV_WRITE);
-    ck_assert(run_until(base, has_read, &twice, 10));
+    ck_assert(run_until(base, has_read, &twice, PATIENCE));
     ck_assert_uint_eq(braid_stream_read(server.stream, got + 100, 100), 5);
     ck_assert_mem_eq(got, data, 105);
-    ck_assert(run_until(base, is_set, &server.eof, 10));
+    ck_assert(run_until(base, is_set, &server.eof, PATIENCE));
 }
 END_TEST
 
@@ -284,9 +284,9 @@ START_TEST(the_input_is_bounded_and_refilled)
         ck_assert_int_eq(memcmp(evbuffer_pullup(input, -1), data + seen, held), 0);
         evbuffer_drain(input, held);
         seen += held;
-        ck_assert(seen == length || run_until(base, has_read, &more, 10));
+        ck_assert(seen == length || run_until(base, has_read, &more, PATIENCE));
     }
-    ck_assert(run_until(base, is_set, &server.eof, 10));
+    ck_assert(run_until(base, is_set, &server.eof, PATIENCE));
 }
 END_TEST
 
@@ -319,14 +319,14 @@ START_TEST(a_disabled_half_waits)
     run_for(base, 0.05);
     ck_assert_uint_eq(server.reads, 0);
     braid_stream_enable(server.stream, EV_READ);
-    ck_assert(run_until(base, has_read, &once, 10));
+    ck_assert(run_until(base, has_read, &once, PATIENCE));
     braid_stream_disable(client.stream, EV_WRITE);
     client.writes = 0;
     ck_assert_int_eq(braid_stream_write(client.stream, data, 1), 0);
     ck_assert(wait_unread(server.stream, 1001));
     ck_assert_uint_eq(client.writes, 0);
     braid_stream_enable(client.stream, EV_WRITE);
-    ck_assert(run_until(base, has_written, &once, 10));
+    ck_assert(run_until(base, has_written, &once, PATIENCE));
 }
 END_TEST
 
@@ -365,7 +365,7 @@ START_TEST(a_half_that_is_shut_for_reading_discards)
     for (int i = 0; i < 12; i++)
         ck_assert_int_eq(braid_stream_write(client.stream, data, 4 * MIB), 0);
     braid_stream_shutdown(client.stream, EV_WRITE);
-    ck_assert(run_until(base, both_closed, NULL, 20));
+    ck_assert(run_until(base, both_closed, NULL, PATIENCE));
     ck_assert(server.eof);
     ck_assert_uint_eq(server.reads, 0);
 }
@@ -389,7 +389,7 @@ START_TEST(a_stream_uses_all_addresses)
     char text[128];
 
     open_via(ADDRESSES);
-    ck_assert(run_until(base, has_subflows, &wanted, 10));
+    ck_assert(run_until(base, has_subflows, &wanted, PATIENCE));
     n = braid_stream_get_subflows(client.stream, infos, 8);
     ck_assert_uint_eq(n, ADDRESSES);
     for (size_t i = 0; i < ADDRESSES; i++) {
@@ -445,7 +445,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_set_timeout(tcase, 60);
+    tcase_set_timeout(tcase, TEST_TIMEOUT);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, writes_arrive_in_order);
     tcase_add_test(tcase, reserving_waits_for_what_was_written);

@@ -193,7 +193,7 @@ static void dial_text(const char *text, unsigned milliseconds)
     dial = braid_dial_new(context, address, milliseconds, on_dialled, &result);
     calling = false;
     ck_assert_ptr_nonnull(dial);
-    ck_assert(run_until(base, dialled, &result, 10));
+    ck_assert(run_until(base, dialled, &result, PATIENCE));
     ck_assert_uint_eq(result.calls, 1);
     ck_assert_int_eq(result.fd >= 0, result.error == BRAID_OK);
     braid_address_free(address);
@@ -475,7 +475,7 @@ START_TEST(those_who_wait_share_a_question)
     memset(many, 0, sizeof many);
     for (int i = 0; i < 50; i++)
         ck_assert_ptr_nonnull(braid_dial_new(context, address, 3000, on_dialled, &many[i]));
-    ck_assert(run_until(base, all_dialled, NULL, 10));
+    ck_assert(run_until(base, all_dialled, NULL, PATIENCE));
     ck_assert_uint_le(questions, 2); /* A and AAAA */
     for (int i = 0; i < 50; i++) {
         ck_assert_int_eq(many[i].error, BRAID_OK);
@@ -516,7 +516,7 @@ static Suite *suite(void)
 
     t = tcase_create("dial");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 30);
+    tcase_set_timeout(t, TEST_TIMEOUT);
     tcase_add_loop_test(t, dial_connects, 0, 2);
     tcase_add_test(t, dial_connects_to_unix);
     tcase_add_test(t, dial_is_refused);
@@ -527,7 +527,7 @@ static Suite *suite(void)
 
     t = tcase_create("names");
     tcase_add_checked_fixture(t, names_setup, names_teardown);
-    tcase_set_timeout(t, 30);
+    tcase_set_timeout(t, TEST_TIMEOUT);
     tcase_add_test(t, name_is_asked_once_a_minute);
     tcase_add_test(t, unknown_name_is_an_error);
     tcase_add_test(t, silent_resolver_is_an_error_in_time);

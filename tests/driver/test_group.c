@@ -159,7 +159,7 @@ static void transfer(unsigned count, uint64_t bytes)
         clients[i].shut = true;
         app_connect(&w, &clients[i]);
     }
-    ck_assert(run_until(w.base, clients_over, &count, 60));
+    ck_assert(run_until(w.base, clients_over, &count, PATIENCE));
     for (unsigned i = 0; i < count; i++) {
         ck_assert(clients[i].closed);
         ck_assert(!clients[i].wrong);
@@ -254,7 +254,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("group"), *secure = tcase_create("secure");
 
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 120);
+    tcase_set_timeout(t, TEST_TIMEOUT);
     tcase_add_test(t, joins_find_their_session);
     tcase_add_test(t, sessions_are_spread);
     tcase_add_test(t, short_ones);
@@ -263,7 +263,7 @@ static Suite *suite(void)
 
     /* A connection that is handed over takes its TLS along. */
     tcase_add_checked_fixture(secure, setup_secure, teardown);
-    tcase_set_timeout(secure, 120);
+    tcase_set_timeout(secure, TEST_TIMEOUT);
     tcase_add_test(secure, joins_find_their_session);
     tcase_add_test(secure, sessions_are_spread);
     tcase_add_test(secure, short_ones);

@@ -86,7 +86,7 @@ static bool app_over(void *arg)
 static void check_alive(void)
 {
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, app_over, &app, 20));
+    ck_assert(run_until(w.base, app_over, &app, PATIENCE));
     ck_assert(app.closed && !app.wrong);
     ck_assert_uint_eq(app.received, 1000);
 }
@@ -118,7 +118,7 @@ START_TEST(garbage_is_closed)
     memset(big, 0, sizeof big);
     memcpy(big, texts[_i].bytes, texts[_i].len);
     ck_assert_int_eq(send(fd, big, sizeof big, 0), sizeof big);
-    ck_assert(run_until(w.base, is_closed, &fd, 2));
+    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
     ck_assert_uint_eq(w.lines, 1);
     ck_assert(strstr(w.last_line, "127.0.0.1:") != NULL);
     close(fd);
@@ -135,7 +135,7 @@ START_TEST(truncated_greeting_is_closed)
 
     ck_assert_int_eq(send(fd, buf, len - 1, 0), (ssize_t)len - 1);
     shutdown(fd, SHUT_WR);
-    ck_assert(run_until(w.base, is_closed, &fd, 2));
+    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
     ck_assert_uint_eq(w.accepted, 0);
     ck_assert_uint_eq(w.lines, 1);
     close(fd);
@@ -161,7 +161,7 @@ START_TEST(slow_greeting_is_taken)
         ck_assert_int_eq(send(fd, buf + i, 1, 0), 1);
         run_for(w.base, 0.002);
     }
-    ck_assert(run_until(w.base, accepted_one, NULL, 2));
+    ck_assert(run_until(w.base, accepted_one, NULL, PATIENCE));
     close(fd);
 }
 END_TEST
@@ -175,8 +175,8 @@ START_TEST(silence_is_closed)
 
     greeting(buf, 42, BRAID_HELLO_CREATE);
     ck_assert_int_eq(send(half, buf, 20, 0), 20);
-    ck_assert(run_until(w.base, is_closed, &silent, 8));
-    ck_assert(run_until(w.base, is_closed, &half, 1));
+    ck_assert(run_until(w.base, is_closed, &silent, PATIENCE));
+    ck_assert(run_until(w.base, is_closed, &half, PATIENCE));
     ck_assert_uint_ge(braid_clock() - start, 4900000);
     ck_assert_uint_eq(w.lines, 2);
     close(silent);
@@ -238,7 +238,7 @@ START_TEST(wrong_token_is_refused)
 
     app.shut = false;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, accepted_one, NULL, 5));
+    ck_assert(run_until(w.base, accepted_one, NULL, PATIENCE));
     braid_stream_get_info(app.stream, &info);
     ck_assert_int_eq(refusal_of(info.id, 0), BRAID_ERR_TOKEN);
     ck_assert(!app.error && !w.apps[0].error);
@@ -260,10 +260,10 @@ START_TEST(ended_sessions_are_remembered)
     app.shut = _i == 0;
     app_connect(&w, &app);
     braid_stream_get_info(app.stream, &info);
-    ck_assert(run_until(w.base, accepted_one, NULL, 5));
+    ck_assert(run_until(w.base, accepted_one, NULL, PATIENCE));
     if (_i == 1)
         braid_stream_reset(app.stream, BRAID_ERR_RESET);
-    ck_assert(run_until(w.base, both_over, NULL, 5));
+    ck_assert(run_until(w.base, both_over, NULL, PATIENCE));
     ck_assert_int_eq(refusal_of(info.id, BRAID_HELLO_CREATE), expected);
     ck_assert_int_eq(refusal_of(info.id, 0), expected);
     ck_assert_uint_eq(w.accepted, 1);
@@ -284,10 +284,10 @@ START_TEST(disabled_listener_refuses_new_sessions)
     app.shut = false;
     app.to_send = 1 << 20;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, accepted_one, NULL, 5));
+    ck_assert(run_until(w.base, accepted_one, NULL, PATIENCE));
     braid_listener_disable(w.listener);
     ck_assert_int_eq(refusal_of(42, BRAID_HELLO_CREATE), BRAID_ERR_SHUTDOWN);
-    ck_assert(run_until(w.base, four_subflows, NULL, 5)); /* they still join */
+    ck_assert(run_until(w.base, four_subflows, NULL, PATIENCE)); /* they still join */
     ck_assert(!app.error);
 }
 END_TEST
@@ -306,7 +306,7 @@ START_TEST(flood_of_silence)
         if (i % 50 == 0)
             run_for(w.base, 0.006);
     }
-    ck_assert(run_until(w.base, is_closed, &fds[0], 5)); /* the oldest goes first */
+    ck_assert(run_until(w.base, is_closed, &fds[0], PATIENCE)); /* the oldest goes first */
     ck_assert(!is_closed(&fds[FLOOD - 1]));
     ck_assert_uint_eq(braid_pendings_count(&w.remote->pendings), 1024);
     memory = braid_context_get_memory(w.remote);
@@ -350,13 +350,13 @@ START_TEST(out_of_descriptors)
     while (spares < 64 && (spare[spares] = dup(fds[0])) >= 0)
         spares++;
     ck_assert_int_lt(spares, 64);
-    ck_assert(run_until(w.base, logged, NULL, 5));
+    ck_assert(run_until(w.base, logged, NULL, PATIENCE));
     ck_assert_uint_eq(w.accepted, 0);
     ck_assert(strstr(w.last_line, "Too many open files") != NULL);
     while (spares > 0)
         close(spare[--spares]);
     setrlimit(RLIMIT_NOFILE, &old);
-    ck_assert(run_until(w.base, accepted_eight, NULL, 5));
+    ck_assert(run_until(w.base, accepted_eight, NULL, PATIENCE));
     for (int i = 0; i < 8; i++)
         close(fds[i]);
 }
@@ -376,9 +376,9 @@ START_TEST(broken_frames_end_the_subflow)
     int fd = raw_connect();
 
     ck_assert_int_eq(send(fd, buf, len, 0), (ssize_t)len);
-    ck_assert(run_until(w.base, accepted_one, NULL, 2));
+    ck_assert(run_until(w.base, accepted_one, NULL, PATIENCE));
     ck_assert_int_eq(send(fd, bad[_i], sizeof bad[_i], 0), sizeof bad[_i]);
-    ck_assert(run_until(w.base, is_closed, &fd, 2));
+    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
     ck_assert_uint_eq(w.lines, 1);
     ck_assert(strstr(w.last_line, "127.0.0.1:") != NULL);
     close(fd);
@@ -392,7 +392,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("listener");
 
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 60);
+    tcase_set_timeout(t, TEST_TIMEOUT);
     tcase_add_loop_test(t, garbage_is_closed, 0, 7);
     tcase_add_test(t, truncated_greeting_is_closed);
     tcase_add_test(t, slow_greeting_is_taken);

@@ -114,14 +114,14 @@ START_TEST(windows_are_small_when_memory_is_tight)
     load(w.remote, _i == 1 ? 75 : 10);
     app_connect(&w, &app);
     wanted_unread = _i == 1 ? 64 * KIB : 65 * KIB;
-    ck_assert(run_until(w.base, so_much_unread, NULL, 10));
+    ck_assert(run_until(w.base, so_much_unread, NULL, PATIENCE));
     run_for(w.base, 0.2);
     if (_i == 1)
         ck_assert_uint_eq(unread(&w.apps[0]), 64 * KIB);
     /* What is read makes room for as much again. */
     w.apps[0].paused = false;
     app_read(&w.apps[0]);
-    ck_assert(run_until(w.base, received_all, NULL, 30));
+    ck_assert(run_until(w.base, received_all, NULL, PATIENCE));
     ck_assert(!w.apps[0].wrong);
 }
 END_TEST
@@ -129,10 +129,10 @@ END_TEST
 START_TEST(no_new_sessions_when_memory_is_short)
 {
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert(run_until(w.base, connected, &app, PATIENCE));
     load(w.remote, 95);
     app_connect(&w, &second);
-    ck_assert(run_until(w.base, connected, &second, 5));
+    ck_assert(run_until(w.base, connected, &second, PATIENCE));
     ck_assert(second.error && !second.connected);
     ck_assert_int_eq(second.reason, BRAID_ERR_MEMORY);
     ck_assert_uint_eq(w.accepted, 1);
@@ -146,7 +146,7 @@ START_TEST(applications_wait_when_memory_is_short)
     uint64_t sent;
 
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert(run_until(w.base, connected, &app, PATIENCE));
     load(w.local, 95);
     app.to_send = 4 * MIB;
     app_send(&app);
@@ -155,7 +155,7 @@ START_TEST(applications_wait_when_memory_is_short)
     sent = app.sent;
     ck_assert_uint_eq(sent, 0);
     unload();
-    ck_assert(run_until(w.base, received_all, NULL, 30));
+    ck_assert(run_until(w.base, received_all, NULL, PATIENCE));
     ck_assert(!w.apps[0].wrong);
 }
 END_TEST
@@ -194,7 +194,7 @@ START_TEST(reserves_are_given_back)
     braid_group_set_max_memory(group, 2 * MIB);
     ck_assert(braid_group_is_short(group));
     braid_relief_check(members[0]);
-    ck_assert(run_until(w.base, nothing_in_reserve, NULL, 5));
+    ck_assert(run_until(w.base, nothing_in_reserve, NULL, PATIENCE));
     ck_assert(!braid_group_is_short(group));
     for (int i = 0; i < 2; i++)
         braid_context_free(members[i]);
@@ -211,15 +211,15 @@ START_TEST(largest_session_goes)
     second.to_send = 10 * KIB;
     app_connect(&w, &app);
     wanted_unread = app.to_send;
-    ck_assert(run_until(w.base, so_much_unread, NULL, 10));
+    ck_assert(run_until(w.base, so_much_unread, NULL, PATIENCE));
     app_connect(&w, &second);
-    ck_assert(run_until(w.base, connected, &second, 5));
+    ck_assert(run_until(w.base, connected, &second, PATIENCE));
     large = &w.apps[0];
     small = &w.apps[1];
     load(w.remote, 110);
     second.to_send += 1; /* something has to happen */
     app_send(&second);
-    ck_assert(run_until(w.base, connected, large, 5));
+    ck_assert(run_until(w.base, connected, large, PATIENCE));
     ck_assert(large->error);
     ck_assert_ptr_nonnull(strstr(w.last_line, "too much memory"));
     unload();
@@ -234,7 +234,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    tcase_set_timeout(tc, 120);
+    tcase_set_timeout(tc, TEST_TIMEOUT);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, pressure_has_steps);
     tcase_add_loop_test(tc, windows_are_small_when_memory_is_tight, 0, 2);

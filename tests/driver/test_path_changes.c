@@ -25,18 +25,18 @@ START_TEST(returning_path_is_used_again)
 
     for (unsigned i = 0; i < 2; i++) {
         app_connect_paths(&w, both[i], via, 2);
-        ck_assert(run_until(w.base, connected, both[i], 5));
+        ck_assert(run_until(w.base, connected, both[i], PATIENCE));
         ck_assert(both[i]->connected);
     }
-    ck_assert(run_until(w.base, is_down, via[1], 5));
+    ck_assert(run_until(w.base, is_down, via[1], PATIENCE));
     run_for(w.base, 0.3);
     /* From now on it leads somewhere. */
     memset(&late, 0, sizeof late);
     forwarder_open_at(&late, w.base, braid_address_text(address), port_of(w.listen_fd));
     start = braid_clock();
     for (unsigned i = 0; i < 2; i++)
-        ck_assert(wait_subflows(both[i], 2, 5));
-    ck_assert_double_lt((double)(braid_clock() - start) / 1e6, 1.5);
+        ck_assert(wait_subflows(both[i], 2, PATIENCE));
+    ck_assert_double_lt((double)(braid_clock() - start) / 1e6, allow(1.5));
     ck_assert_str_eq(state_of(via[1]), "up");
     app_free(&app);
     app_free(&second);
@@ -67,13 +67,13 @@ START_TEST(a_session_at_rest_hides_no_outage)
 
     for (unsigned i = 0; i < 2; i++) {
         app_connect_paths(&w, both[i], paths, 2);
-        ck_assert(wait_subflows(both[i], 2, 5));
+        ck_assert(wait_subflows(both[i], 2, PATIENCE));
     }
     ck_assert_uint_eq(forwarders[1].count, 2);
     run_for(w.base, 1.2); /* for that long what was heard before is proof enough */
     forwarder_refuse(&forwarders[1]);
     forwarder_cut(&forwarders[1], 0);
-    ck_assert(run_until(w.base, is_down, paths[1], 1));
+    ck_assert(run_until(w.base, is_down, paths[1], PATIENCE));
     ck_assert_uint_eq(forwarder_open_count(&forwarders[1]), 1);
 }
 END_TEST
@@ -106,12 +106,12 @@ START_TEST(a_cut_path_is_left_at_once)
 {
     app.to_send = 64 * MIB;
     app_connect_paths(&w, &app, paths, 2);
-    ck_assert(run_until(w.base, both_are_active, NULL, 10));
+    ck_assert(run_until(w.base, both_are_active, NULL, PATIENCE));
     forwarder_stall(&forwarders[0], 0);
     with_uses(paths[0], cut_one);
     ck_assert_str_eq(state_on(0), "stale");
     ck_assert_str_eq(state_on(1), "active");
-    ck_assert(run_until(w.base, received_all, NULL, 30));
+    ck_assert(run_until(w.base, received_all, NULL, PATIENCE));
     ck_assert(!w.apps[0].wrong);
 }
 END_TEST
@@ -141,14 +141,14 @@ START_TEST(doubtful_subflows_are_replaced)
 {
     app.to_send = 32 * MIB;
     app_connect_paths(&w, &app, paths, 2);
-    ck_assert(wait_subflows(&app, 2, 10));
+    ck_assert(wait_subflows(&app, 2, PATIENCE));
     with_uses(NULL, hurry_one);
     run_for(w.base, 0.1);
     ck_assert(so_many_on_both((unsigned[]){1, 1})); /* without doubt, nothing changes */
     with_uses(NULL, doubt_one);
     with_uses(NULL, hurry_one);
-    ck_assert(run_until(w.base, so_many_on_both, (unsigned[]){2, 2}, 10));
-    ck_assert(run_until(w.base, received_all, NULL, 30));
+    ck_assert(run_until(w.base, so_many_on_both, (unsigned[]){2, 2}, PATIENCE));
+    ck_assert(run_until(w.base, received_all, NULL, PATIENCE));
     ck_assert(!w.apps[0].wrong);
 }
 END_TEST
@@ -157,10 +157,10 @@ END_TEST
 START_TEST(sleep_replaces_subflows)
 {
     app_connect_paths(&w, &app, paths, 2);
-    ck_assert(wait_subflows(&app, 2, 10));
+    ck_assert(wait_subflows(&app, 2, PATIENCE));
     w.local->paths.netlink.asleep -= (int64_t)(10 * BRAID_SECOND);
     event_active(&w.local->paths.netlink.clock, EV_READ, 0); /* as when the clock is set */
-    ck_assert(run_until(w.base, so_many_on_both, (unsigned[]){2, 2}, 10));
+    ck_assert(run_until(w.base, so_many_on_both, (unsigned[]){2, 2}, PATIENCE));
 }
 END_TEST
 
@@ -171,12 +171,12 @@ START_TEST(backup_follows_an_early_silence)
 
     braid_path_set_backup(paths[1], true);
     app_connect_paths(&w, &app, paths, 2);
-    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert(run_until(w.base, connected, &app, PATIENCE));
     forwarder_stall(&forwarders[0], 0);
     app.to_send = 1000;
     app_send(&app);
-    seconds = seconds_until(received_all, NULL, 5);
-    ck_assert_double_lt(seconds, 0.95); /* with one second of age it would join anyway */
+    seconds = seconds_until(received_all, NULL, PATIENCE);
+    ck_assert_double_lt(seconds, allow(0.95)); /* with one second of age it would join anyway */
     ck_assert_uint_eq(forwarders[1].count, 1);
 }
 END_TEST
@@ -199,7 +199,7 @@ static bool so_many_connections(void *arg)
 static bool wait_forwarded(unsigned n)
 {
     wanted_connections = n;
-    return run_until(w.base, so_many_connections, NULL, 10) && forwarders[0].count == n;
+    return run_until(w.base, so_many_connections, NULL, PATIENCE) && forwarders[0].count == n;
 }
 
 /* A path without any subflow is probed by one dial, and the others follow when it connects. */
@@ -214,7 +214,7 @@ START_TEST(one_probe_then_all)
         forwarder_cut(&forwarders[0], i);
     ck_assert(wait_forwarded(8));
     ck_assert_uint_le(most_dials, 1);
-    ck_assert(wait_subflows(&app, 4, 5));
+    ck_assert(wait_subflows(&app, 4, PATIENCE));
 }
 END_TEST
 
@@ -235,9 +235,9 @@ START_TEST(subflows_go_with_their_source)
     ck_assert_int_eq(braid_path_set_source(from[0], "127.0.0.2"), 0);
     ck_assert_int_eq(braid_path_set_source(from[1], "127.0.0.3"), 0);
     app_connect_paths(&w, &app, from, 2);
-    ck_assert(wait_subflows(&app, 2, 10));
+    ck_assert(wait_subflows(&app, 2, PATIENCE));
     with_uses(NULL, lose_one);
-    ck_assert(run_until(w.base, connected, &app, 5));
+    ck_assert(run_until(w.base, connected, &app, PATIENCE));
     run_for(w.base, 0.1);
     braid_stream_get_info(app.stream, &info);
     ck_assert_uint_eq(info.subflows_lost, 1);
@@ -251,7 +251,7 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    tcase_set_timeout(tc, 120);
+    tcase_set_timeout(tc, TEST_TIMEOUT);
     tcase_add_checked_fixture(tc, path_world_open, path_world_close);
     tcase_add_test(tc, returning_path_is_used_again);
     tcase_add_test(tc, a_session_at_rest_hides_no_outage);

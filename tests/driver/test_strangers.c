@@ -45,7 +45,7 @@ static bool nobody_waits(void *arg)
 static void teardown(void)
 {
     app_free(&app);
-    ck_assert(run_until(w.base, nobody_waits, NULL, 10));
+    ck_assert(run_until(w.base, nobody_waits, NULL, PATIENCE));
     ck_assert_uint_eq(info().half_open_memory, 0);
     world_close(&w);
 }
@@ -96,7 +96,8 @@ static bool so_many_wait(void *arg)
 static void wait_for(unsigned half_open)
 {
     expected = half_open;
-    ck_assert_msg(run_until(w.base, so_many_wait, NULL, 5), "%u half-open", info().half_open);
+    ck_assert_msg(run_until(w.base, so_many_wait, NULL, PATIENCE), "%u half-open",
+                  info().half_open);
 }
 
 static bool app_over(void *arg)
@@ -110,7 +111,7 @@ static bool app_over(void *arg)
 static void check_alive(void)
 {
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, app_over, &app, 20));
+    ck_assert(run_until(w.base, app_over, &app, PATIENCE));
     ck_assert(app.closed && !app.wrong);
 }
 
@@ -141,7 +142,7 @@ START_TEST(the_oldest_of_all_goes)
         wait_for((unsigned)i + 1);
     }
     fds[4] = connect_from("127.0.2.1");
-    ck_assert(run_until(w.base, is_reset, &fds[0], 2));
+    ck_assert(run_until(w.base, is_reset, &fds[0], PATIENCE));
     for (int i = 1; i < 5; i++)
         ck_assert(!is_closed(&fds[i]));
     ck_assert_uint_eq(info().half_open, 4);
@@ -166,7 +167,7 @@ START_TEST(the_oldest_of_its_network_goes)
         if (i < 2)
             wait_for((unsigned)i + 2);
     }
-    ck_assert(run_until(w.base, is_closed, &fds[0], 2));
+    ck_assert(run_until(w.base, is_closed, &fds[0], PATIENCE));
     ck_assert(!is_closed(&other) && !is_closed(&fds[1]) && !is_closed(&fds[2]));
     ck_assert_uint_eq(info().refused_source, 1);
     ck_assert_uint_eq(info().refused_half_open, 0);
@@ -186,7 +187,7 @@ START_TEST(a_flood_is_one_line)
     ck_assert_int_eq(braid_group_set_max_half_open(w.remote->group, 10, 10), 0);
     for (int i = 0; i < 60; i++)
         fds[i] = connect_from("127.0.1.1");
-    ck_assert(run_until(w.base, is_closed, &fds[49], 5));
+    ck_assert(run_until(w.base, is_closed, &fds[49], PATIENCE));
     for (int i = 0; i < 60; i++)
         closed += is_closed(&fds[i]);
     ck_assert_uint_eq(closed, 50);
@@ -208,7 +209,8 @@ START_TEST(the_refused_make_room)
     refused = connect_from("127.0.1.1");
     join_nothing(refused);
     wait_for(2);
-    ck_assert(run_until(w.base, is_closed, &refused, 2)); /* shut down, and not closed by us */
+    ck_assert(
+        run_until(w.base, is_closed, &refused, PATIENCE)); /* shut down, and not closed by us */
     ck_assert_uint_eq(info().half_open, 2);
     ck_assert_uint_eq(w.remote->refused.waiting.count, 1);
     next = connect_from("127.0.1.1");
@@ -248,7 +250,7 @@ START_TEST(too_many_failures_shut_out)
             ck_assert_int_eq(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
         else
             join_nothing(fd);
-        ck_assert(run_until(w.base, is_closed, &fd, 2));
+        ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
         close(fd);
     }
     ck_assert_uint_eq(info().failures, 3);
@@ -283,7 +285,7 @@ START_TEST(hello_time_is_kept)
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 99), -1);
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 300), 0);
     fd = connect_from("127.0.1.1");
-    ck_assert(run_until(w.base, is_reset, &fd, 3));
+    ck_assert(run_until(w.base, is_reset, &fd, PATIENCE));
     ck_assert_uint_ge(braid_clock() - start, 290000);
     ck_assert(strstr(w.last_line, "within 0.3 s") != NULL);
     close(fd);
@@ -301,7 +303,7 @@ START_TEST(memory_is_limited)
     ck_assert_uint_gt(info().half_open_memory, 500);
     ck_assert_uint_le(info().half_open_memory, 1500);
     second = connect_from("127.0.2.1");
-    ck_assert(run_until(w.base, is_closed, &first, 2));
+    ck_assert(run_until(w.base, is_closed, &first, PATIENCE));
     ck_assert(!is_closed(&second));
     ck_assert(strstr(w.last_line, "max-half-open-memory") != NULL);
     close(first);
@@ -337,7 +339,7 @@ int main(void)
     int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_set_timeout(cases, 60);
+    tcase_set_timeout(cases, TEST_TIMEOUT);
     tcase_add_test(cases, the_oldest_of_all_goes);
     tcase_add_test(cases, the_oldest_of_its_network_goes);
     tcase_add_test(cases, a_flood_is_one_line);

@@ -68,7 +68,7 @@ START_TEST(bytes_are_exact)
     w.script.to_send = transfers[_i].down;
     app.shut = w.script.shut = true;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, both_over, NULL, 60));
+    ck_assert(run_until(w.base, both_over, NULL, PATIENCE));
     ck_assert(app.closed && w.apps[0].closed);
     ck_assert(app.connected);
     ck_assert(app.eof && w.apps[0].eof);
@@ -94,12 +94,12 @@ START_TEST(half_close_passes)
     app.to_send = 100000;
     app.shut = true;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, upstream_finished, NULL, 10));
+    ck_assert(run_until(w.base, upstream_finished, NULL, PATIENCE));
     ck_assert(!app.eof && !app.closed);
     w.apps[0].to_send = 3 * MIB;
     w.apps[0].shut = true;
     app_send(&w.apps[0]);
-    ck_assert(run_until(w.base, both_over, NULL, 10));
+    ck_assert(run_until(w.base, both_over, NULL, PATIENCE));
     ck_assert(app.closed && app.eof && !app.wrong);
     ck_assert_uint_eq(app.received, 3 * MIB);
 }
@@ -118,11 +118,11 @@ START_TEST(reset_passes)
 
     app.to_send = w.script.to_send = 64 * MIB;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, some_arrived, NULL, 10));
+    ck_assert(run_until(w.base, some_arrived, NULL, PATIENCE));
     breaker = _i == 0 ? &app : &w.apps[0];
     other = _i == 0 ? &w.apps[0] : &app;
     braid_stream_reset(breaker->stream, BRAID_ERR_RESET);
-    ck_assert(run_until(w.base, both_over, NULL, 10));
+    ck_assert(run_until(w.base, both_over, NULL, PATIENCE));
     ck_assert(other->error && !other->closed && !other->eof);
     ck_assert_int_eq(other->reason, BRAID_ERR_RESET);
     ck_assert(breaker->error);
@@ -136,11 +136,11 @@ START_TEST(free_is_reset)
 
     app.to_send = w.script.to_send = 64 * MIB;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, some_arrived, NULL, 10));
+    ck_assert(run_until(w.base, some_arrived, NULL, PATIENCE));
     other = _i == 0 ? &w.apps[0] : &app;
     app_free(_i == 0 ? &app : &w.apps[0]);
     other->free_in = FREE_IN_EVENT;
-    ck_assert(run_until(w.base, over, other, 10));
+    ck_assert(run_until(w.base, over, other, PATIENCE));
     ck_assert(other->freed && other->error);
     ck_assert_int_eq(other->reason, BRAID_ERR_RESET);
 }
@@ -153,7 +153,7 @@ START_TEST(refusal_passes)
     w.answer = errors[_i];
     app.to_send = 1000;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, over, &app, 10));
+    ck_assert(run_until(w.base, over, &app, PATIENCE));
     ck_assert(app.error && !app.connected);
     ck_assert_int_eq(app.reason, errors[_i]);
 }
@@ -178,8 +178,8 @@ START_TEST(free_in_callbacks)
     freer->free_in = kind;
     freer->free_after = much ? 1 * MIB : 1;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, freed, &at_client, 20));
-    ck_assert(run_until(w.base, over, at_client ? &w.apps[0] : &app, 20));
+    ck_assert(run_until(w.base, freed, &at_client, PATIENCE));
+    ck_assert(run_until(w.base, over, at_client ? &w.apps[0] : &app, PATIENCE));
     ck_assert_uint_eq(w.accepted, 1);
     ck_assert(!app.wrong && !w.apps[0].wrong);
 }
@@ -222,7 +222,7 @@ START_TEST(late_callbacks_are_told)
     ck_assert_uint_eq(w.accepted, 1);
     braid_stream_setcb(app.stream, count_readable, NULL, count_event, NULL);
     ck_assert_uint_eq(told, 0);
-    ck_assert(run_until(w.base, told_all, NULL, 5));
+    ck_assert(run_until(w.base, told_all, NULL, PATIENCE));
 }
 END_TEST
 
@@ -281,7 +281,7 @@ START_TEST(slow_reader_stops_the_sender)
     ck_assert_uint_le(memory_in_use(w.remote), 2 * window);
     w.apps[0].paused = false;
     app_read(&w.apps[0]);
-    ck_assert(run_until(w.base, all_received, NULL, 20));
+    ck_assert(run_until(w.base, all_received, NULL, PATIENCE));
     ck_assert(!w.apps[0].wrong);
 }
 END_TEST
@@ -296,7 +296,7 @@ START_TEST(numbers_add_up)
     app.to_send = 8 * MIB;
     w.script.to_send = 4 * MIB;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, all_received, NULL, 20));
+    ck_assert(run_until(w.base, all_received, NULL, PATIENCE));
     run_for(w.base, 0.3);
     braid_stream_get_info(app.stream, &info);
     ck_assert_uint_ne(info.id, 0);
@@ -334,7 +334,7 @@ START_TEST(numbers_outlive_the_session)
     app.to_send = 8 * MIB;
     app.shut = w.script.shut = true;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, both_over, NULL, 20));
+    ck_assert(run_until(w.base, both_over, NULL, PATIENCE));
     braid_stream_get_info(app.stream, &info);
     ck_assert_uint_eq(info.bytes_sent, 8 * MIB);
     ck_assert_uint_eq(info.subflows, 0);
@@ -371,7 +371,7 @@ START_TEST(many_at_once)
         clients[i].shut = true;
         app_connect(&w, &clients[i]);
     }
-    ck_assert(run_until(w.base, clients_over, NULL, 30));
+    ck_assert(run_until(w.base, clients_over, NULL, PATIENCE));
     for (unsigned i = 0; i < APPS_MAX; i++) {
         ck_assert(clients[i].closed && !clients[i].wrong);
         ck_assert_uint_eq(clients[i].received, 100000);
@@ -402,7 +402,7 @@ START_TEST(other_families)
     app.to_send = w.script.to_send = 16 * MIB;
     app.shut = w.script.shut = true;
     app_connect_via(&w, &app, (const struct braid_address *const *)&reach, 1);
-    ck_assert(run_until(w.base, both_over, NULL, 60));
+    ck_assert(run_until(w.base, both_over, NULL, PATIENCE));
     ck_assert(app.closed && w.apps[0].closed && !app.wrong && !w.apps[0].wrong);
     ck_assert_uint_eq(app.received + w.apps[0].received, 32 * MIB);
     ck_assert_uint_eq(braid_stream_get_subflows(app.stream, infos, 8), 4);
@@ -446,8 +446,8 @@ START_TEST(context_frees_all)
     app.to_send = 1 * MIB;
     w.script.to_send = 100;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, all_received, NULL, 10));
-    ck_assert(run_until(w.base, some_arrived, NULL, 10));
+    ck_assert(run_until(w.base, all_received, NULL, PATIENCE));
+    ck_assert(run_until(w.base, some_arrived, NULL, PATIENCE));
     braid_context_free(going);
     other = _i == 0 ? &w.apps[0] : &app;
     if (_i == 0) {
@@ -458,7 +458,7 @@ START_TEST(context_frees_all)
         w.listener = NULL;
         w.apps[0].freed = true;
     }
-    ck_assert(run_until(w.base, over, other, 10));
+    ck_assert(run_until(w.base, over, other, PATIENCE));
     ck_assert(other->error && !other->wrong);
 }
 END_TEST
@@ -469,7 +469,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("stream");
 
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 120);
+    tcase_set_timeout(t, TEST_TIMEOUT);
     tcase_add_loop_test(t, bytes_are_exact, 0, sizeof transfers / sizeof *transfers);
     tcase_add_test(t, half_close_passes);
     tcase_add_loop_test(t, reset_passes, 0, 2);

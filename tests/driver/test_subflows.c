@@ -62,7 +62,7 @@ static bool finished(void *arg)
 
 static void check_exact(void)
 {
-    ck_assert(run_until(w.base, finished, NULL, 60));
+    ck_assert(run_until(w.base, finished, NULL, PATIENCE));
     ck_assert(app.closed && w.apps[0].closed);
     ck_assert(!app.wrong && !w.apps[0].wrong);
     ck_assert_uint_eq(w.apps[0].received, app.to_send);
@@ -99,7 +99,7 @@ START_TEST(each_subflow_is_cut_in_turn)
     connect_forwarded();
     for (unsigned cut = 0; cut < 4; cut++) {
         wanted_bytes = (cut + 1) * 4 * MIB;
-        ck_assert(run_until(w.base, so_many_bytes, NULL, 60));
+        ck_assert(run_until(w.base, so_many_bytes, NULL, PATIENCE));
         ck_assert(!finished(NULL));
         ck_assert_uint_gt(forwarder.count, cut);
         forwarder_cut(&forwarder, cut);
@@ -120,7 +120,7 @@ START_TEST(all_subflows_are_cut)
     connect_forwarded();
     for (unsigned cut = 1; cut <= 3; cut++) {
         wanted_bytes = cut * 6 * MIB;
-        ck_assert(run_until(w.base, so_many_bytes, NULL, 60));
+        ck_assert(run_until(w.base, so_many_bytes, NULL, PATIENCE));
         for (unsigned i = 0; i < forwarder.count; i++)
             if (forwarder_is_open(&forwarder, i))
                 forwarder_cut(&forwarder, i);
@@ -139,10 +139,10 @@ START_TEST(lost_subflow_is_replaced)
     app.to_send = 1 * MIB;
     connect_forwarded();
     wanted_subflows = 2;
-    ck_assert(run_until(w.base, so_many_subflows, NULL, 20));
+    ck_assert(run_until(w.base, so_many_subflows, NULL, PATIENCE));
     forwarder_cut(&forwarder, 1);
     ck_assert(!so_many_subflows(NULL));
-    ck_assert(run_until(w.base, so_many_subflows, NULL, 20));
+    ck_assert(run_until(w.base, so_many_subflows, NULL, PATIENCE));
     n = braid_stream_get_subflows(app.stream, infos, 32);
     ck_assert_uint_eq(n, 3);
     for (size_t i = 0; i < n; i++)
@@ -169,12 +169,12 @@ START_TEST(stalled_subflow_comes_back)
     app.to_send = 24 * MIB;
     connect_forwarded();
     wanted_bytes = 4 * MIB;
-    ck_assert(run_until(w.base, so_many_bytes, NULL, 60));
+    ck_assert(run_until(w.base, so_many_bytes, NULL, PATIENCE));
     ck_assert_uint_gt(forwarder.count, 1);
     forwarder_stall(&forwarder, 1);
     run_for(w.base, 0.5);
     forwarder_resume(&forwarder, 1);
-    ck_assert(run_until(w.base, all_received, NULL, 60));
+    ck_assert(run_until(w.base, all_received, NULL, PATIENCE));
     ck_assert(!w.apps[0].wrong);
 }
 END_TEST
@@ -198,7 +198,7 @@ START_TEST(dead_path_does_not_matter)
     app.to_send = w.script.to_send = 4 * MIB;
     app.shut = w.script.shut = true;
     app_connect_via(&w, &app, via, 2);
-    ck_assert(run_until(w.base, connected, NULL, 10));
+    ck_assert(run_until(w.base, connected, NULL, PATIENCE));
     ck_assert(app.connected);
     check_exact();
     ck_assert(strstr(w.last_line, "path p0") != NULL || w.lines > 1);
@@ -231,7 +231,7 @@ START_TEST(nobody_there)
     close(w.listen_fd);
     w.listen_fd = -1;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, connected, NULL, 20));
+    ck_assert(run_until(w.base, connected, NULL, PATIENCE));
     ck_assert(app.error);
     ck_assert_int_ne(app.reason, BRAID_OK);
 }
@@ -245,11 +245,11 @@ START_TEST(grace_ends)
     w.listener = world_listen(&w);
     w.script.to_send = 1000;
     connect_forwarded();
-    ck_assert(run_until(w.base, connected, NULL, 10));
+    ck_assert(run_until(w.base, connected, NULL, PATIENCE));
     forwarder_refuse(&forwarder);
     for (unsigned i = 0; i < forwarder.count; i++)
         forwarder_cut(&forwarder, i);
-    ck_assert(run_until(w.base, finished, NULL, 20));
+    ck_assert(run_until(w.base, finished, NULL, PATIENCE));
     ck_assert(app.error && w.apps[0].error);
     ck_assert_int_eq(app.reason, BRAID_ERR_GRACE);
     ck_assert_int_eq(w.apps[0].reason, BRAID_ERR_GRACE);
@@ -264,13 +264,13 @@ START_TEST(reset_is_dialled_after_the_stream)
 
     app.to_send = w.script.to_send = 1000;
     app_connect_via(&w, &app, &via, 1);
-    ck_assert(run_until(w.base, connected, NULL, 10));
+    ck_assert(run_until(w.base, connected, NULL, PATIENCE));
     for (unsigned i = 0; i < forwarder.count; i++)
         forwarder_cut(&forwarder, i);
-    ck_assert(run_until(w.base, nothing_alive, NULL, 10));
+    ck_assert(run_until(w.base, nothing_alive, NULL, PATIENCE));
     app_free(&app);
     braid_address_free((struct braid_address *)(uintptr_t)via);
-    ck_assert(run_until(w.base, peer_over, NULL, 10));
+    ck_assert(run_until(w.base, peer_over, NULL, PATIENCE));
     ck_assert_int_eq(w.apps[0].reason, BRAID_ERR_RESET);
 }
 END_TEST
@@ -291,7 +291,7 @@ START_TEST(options_are_set)
 
     app.to_send = w.script.to_send = 1000;
     app_connect(&w, &app);
-    ck_assert(run_until(w.base, connected, NULL, 10));
+    ck_assert(run_until(w.base, connected, NULL, PATIENCE));
     for (int i = 0; i < 2; i++) {
         const struct braid_session_io *io = LIST_FIRST(&contexts[i]->sessions);
         int fd = TAILQ_FIRST(&io->subflows)->transport.fd;
@@ -312,7 +312,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("subflows");
 
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_set_timeout(t, 120);
+    tcase_set_timeout(t, TEST_TIMEOUT);
     tcase_add_test(t, each_subflow_is_cut_in_turn);
     tcase_add_loop_test(t, all_subflows_are_cut, 0, 2);
     tcase_add_test(t, lost_subflow_is_replaced);

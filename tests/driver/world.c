@@ -35,6 +35,14 @@ bool run_until(struct event_base *base, condition holds, void *arg, double secon
     return held;
 }
 
+double allow(double seconds)
+{
+    double load = 0;
+
+    (void)getloadavg(&load, 1);
+    return seconds * (1 + load / (double)sysconf(_SC_NPROCESSORS_ONLN));
+}
+
 static bool never(void *arg)
 {
     (void)arg;

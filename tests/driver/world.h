@@ -103,6 +103,9 @@ typedef bool (*condition)(void *arg);
  */
 bool run_until(struct event_base *base, condition holds, void *arg, double seconds);
 
+/* What the product promises, and more in proportion to those who want the processors too. */
+double allow(double seconds);
+
 /* Runs the loop for a while, whatever happens. */
 void run_for(struct event_base *base, double seconds);
 
