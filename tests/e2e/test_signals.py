@@ -46,7 +46,7 @@ def test_the_remote_drains(world, tunnel, target):
     client, served = tunnel.session(target)
     tunnel.remote.signal(signal.SIGTERM)
     tunnel.remote.wait_log('(?i)drain|stop|finish')
-    net.assert_refused(tunnel.connect, 5)
+    net.assert_refused(tunnel.connect, net.allow(5))
     running = net.background(net.exchange, served, DOWN, 5_000_000, UP, 5_000_000)
     net.exchange(client, UP, 5_000_000, DOWN, 5_000_000)
     running.result(net.DEADLINE)
@@ -76,8 +76,8 @@ def test_the_second_signal_stops(world, tunnel, target, end):
     daemon.signal(signal.SIGTERM)
     daemon.wait_exit(5)
     daemon.judge()
-    net.assert_reset(client, 5)
-    net.assert_reset(served, 5)
+    net.assert_reset(client, net.allow(5))
+    net.assert_reset(served, net.allow(5))
 
 
 def test_signals_until_the_very_end(world):

@@ -35,8 +35,8 @@ class Wild:
 
     def assert_closed(self, subflow):
         """It is closed at once, the log names its peer, and the live session goes on."""
-        frames, _ = subflow.expect_closed(CLOSES)
-        self.remote.wait_log(subflow.name.replace('.', r'\.'), CLOSES)
+        frames, _ = subflow.expect_closed(net.allow(CLOSES))
+        self.remote.wait_log(subflow.name.replace('.', r'\.'), net.allow(CLOSES))
         net.ping(self.live)
         return frames
 
@@ -192,14 +192,14 @@ def test_a_reset_by_hand(world, target):
     served = target.accept()
     assert net.recv_exact(served, 5) == b'hello'
     subflow.send(wire.reset(96, b'gone'))
-    net.assert_reset(served, CLOSES)
+    net.assert_reset(served, net.allow(CLOSES))
 
 
 def test_the_result_of_the_target(world):
     """CONNECT_RESULT says refused (98), and the session is over."""
     subflow = world.add(wire.Subflow(world.remote(f'127.0.0.1:{net.free_port()}').address))
     subflow.open()
-    frames, _ = subflow.expect_closed(CLOSES)
+    frames, _ = subflow.expect_closed(net.allow(CLOSES))
     codes = [struct.unpack('>H', payload[:2])[0] for kind, _, payload in frames
              if kind in (wire.CONNECT_RESULT, wire.RESET)]
     assert 98 in codes, frames
@@ -266,7 +266,7 @@ def test_a_wrong_greeting_reaches_no_target(world, target):
     for words in GREETINGS.values():
         subflow = wire.Subflow(remote.address)
         subflow.send(words)
-        subflow.expect_closed(CLOSES)
+        subflow.expect_closed(net.allow(CLOSES))
         subflow.close()
     good = world.add(wire.Subflow(remote.address))
     good.open(data(0, b'good'))
@@ -278,7 +278,7 @@ def test_refusals_say_why(wild):
     """A join that is refused is answered by a HELLO with the REPLY flag and a status."""
     subflow = wild.dial(session=ID, token=TOKEN)
     subflow.send(greeting(flags=0))
-    frames, _ = subflow.expect_closed(CLOSES)
+    frames, _ = subflow.expect_closed(net.allow(CLOSES))
     replies = [wire.hello_fields(payload) for kind, _, payload in frames if kind == wire.HELLO]
     assert len(replies) == 1 and replies[0]['flags'] & wire.REPLY, frames
     assert bytes.fromhex('000200020003') in replies[0]['tlvs'], 'TLV 2, status 3: unknown session'
@@ -392,7 +392,7 @@ def test_more_joins_than_allowed(world, echo):
     for each in joined:
         each.expect(wire.HELLO)
     one_more = world.add(subflow.join(index=3))
-    one_more.expect_closed(CLOSES)
+    one_more.expect_closed(net.allow(CLOSES))
     joined[0].send(data(0, b'hello'))
     net.wait_for(lambda: any(got and got[0] == wire.DATA for got in
                              (peek(each) for each in (subflow, *joined))), 'the echo')
@@ -419,7 +419,7 @@ def test_a_late_create_opens_nothing_twice(world, target):
     remote.session_lines(1)
     late = world.add(wire.Subflow(remote.address, subflow.session, subflow.token))
     late.open(data(0, b'hello'), index=1)
-    late.expect_closed(CLOSES)
+    late.expect_closed(net.allow(CLOSES))
     assert not remote.lines('refused'), 'that is nothing to worry about'
     other = world.add(wire.Subflow(remote.address))
     other.open(data(0, b'other'))
@@ -460,8 +460,8 @@ def test_a_remote_that_breaks_the_protocol(world, echo, name):
         subflow.answer()
     else:
         subflow.send(ANSWERS[name](hello))
-    subflow.expect_closed(CLOSES)
-    local.wait_log(wrong.address.replace('.', r'\.'), CLOSES)
+    subflow.expect_closed(net.allow(CLOSES))
+    local.wait_log(wrong.address.replace('.', r'\.'), net.allow(CLOSES))
     net.ping(live)
 
 

@@ -3,6 +3,9 @@
 
 import concurrent.futures
 import contextlib
+import functools
+import itertools
+import os
 import random
 import select
 import socket
@@ -13,6 +16,7 @@ import time
 
 DEADLINE = 20.0  # seconds: no wait that ends well takes nearly as long
 CHUNK = 256 * 1024
+PORT_SLICES = 32
 
 
 def wait_for(condition, what, timeout=DEADLINE, interval=0.01):
@@ -25,6 +29,11 @@ def wait_for(condition, what, timeout=DEADLINE, interval=0.01):
         if time.monotonic() >= end:
             raise AssertionError(f'not within {timeout:g} s: {what} (last seen: {value!r})')
         time.sleep(interval)
+
+
+def allow(seconds):
+    """What the product promises, and more in proportion to those who want the processors too."""
+    return seconds * (1 + os.getloadavg()[0] / os.cpu_count())
 
 
 def background(function, *args):
@@ -51,12 +60,32 @@ def has_ipv6():
         return False
 
 
-def free_port():
-    """A port that nobody has now, below those the kernel gives to outgoing connections."""
+@functools.cache
+def _ports():
+    """Ports for this process alone, below those the kernel gives to outgoing connections.
+
+    Other runs of these tests may be going on beside: each takes one slice of the ports, whose mark
+    is a socket of an abstract name, which is gone with the process. None comes twice before all
+    others have.
+    """
     with open('/proc/sys/net/ipv4/ip_local_port_range', encoding='ascii') as file:
         top = int(file.read().split()[0])
-    for _ in range(1000):
-        port = random.randrange(10000, top if top > 11000 else 32768)
+    size = ((top if top > 11000 else 32768) - 10000) // PORT_SLICES
+    for i in random.sample(range(PORT_SLICES), PORT_SLICES):
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            mark.bind(f'\0braid-e2e-ports-{i}')
+        except OSError:
+            mark.close()
+            continue
+        _ports.mark = mark  # until this process ends
+        return itertools.cycle(random.sample(range(10000 + i * size, 10000 + (i + 1) * size), size))
+    raise AssertionError('too many runs of these tests at once')
+
+
+def free_port():
+    """A port that nobody has now, nor another run of these tests will take."""
+    for port in itertools.islice(_ports(), 1000):
         with contextlib.ExitStack() as stack:
             try:
                 for family, any_address in ((socket.AF_INET, '0.0.0.0'), (socket.AF_INET6, '::')):
