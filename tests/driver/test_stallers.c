@@ -206,7 +206,7 @@ static bool drip_until_closed(void *arg)
 /* Saying something all the time is no reason to be heard longer. */
 START_TEST(slowness_gains_nothing)
 {
-    struct drip drip = {.fd = stall(0)};
+    struct drip drip = {.fd = stall(BRAID_PREAMBLE_SIZE), .sent = BRAID_PREAMBLE_SIZE};
     uint64_t start = braid_clock();
 
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 200), 0);
