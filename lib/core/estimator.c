@@ -10,6 +10,7 @@
 #define PLATEAU 3u            /* measurements without growth: slow start is over (as BBR has it) */
 #define QUEUE_TIME 15000u     /* microseconds that a path may have in its queue because of us */
 #define QUEUE_SEEN 2000u      /* microseconds and half a round trip more: a queue, not chance */
+#define SEGMENTS_MIN 8u       /* on their way: fewer are no queue of ours to speak of */
 #define DELAYED_ACK 30000u    /* microseconds: sooner than that, it was no delayed one */
 #define PAUSE_EPOCH 2000000u
 #define PATIENCE_MIN 60000u
@@ -19,6 +20,15 @@
 static bool sees_queue(const struct braid_estimator *e)
 {
     return e->rtt > e->min_rtt + e->min_rtt / 2 + QUEUE_SEEN;
+}
+
+/*
+ * Whether it is our own bytes that queue, though they are few: at this rate they take as long as
+ * the round trip shows. Another's queue makes only the round trip long, a burst only the time.
+ */
+static bool queues_itself(const struct braid_estimator *e, uint64_t rate)
+{
+    return sees_queue(e) && e->unacked >= SEGMENTS_MIN && 2 * e->outq * 1000000 >= e->rtt * rate;
 }
 
 /* Slow start is over when the rate has stopped growing, or the queue does so in its place. */
@@ -74,6 +84,8 @@ static void measure_rate(struct braid_estimator *e, uint64_t arrived, bool full,
             measured = (arrived - e->rate_arrived) * 1000000 / elapsed;
             if (e->full)
                 note_growth(e, measured);
+            else if (queues_itself(e, measured > e->rate ? measured : e->rate))
+                e->plateau = PLATEAU; /* it will never be full */
             if (e->full || measured > e->rate)
                 note_rate(e, measured, e->full);
         }

@@ -124,6 +124,35 @@ START_TEST(test_cap)
 END_TEST
 
 /* Silence counts from the last delivery while something is on its way, not while nothing is. */
+/* 22 KB are no full socket, but queue all the same; others' queue is no reason, nor is a burst. */
+START_TEST(test_cap_when_held_back)
+{
+    static const struct {
+        uint64_t rtt, outq, unacked;
+        bool capped;
+    } cases[] = {{90000, 22000, 22, true}, {90000, 2000, 2, false}, {20000, 22000, 22, false}};
+    struct braid_estimator e = {0};
+    uint64_t now = 1000000;
+
+    reset_sample();
+    sample.cwnd = 50;
+    sample.rtt = cases[_i].rtt;
+    sample.outq = cases[_i].outq;
+    sample.unacked = (uint32_t)cases[_i].unacked;
+    for (int i = 0; i < 50; i++) {
+        now += 10000;
+        sample.bytes_acked += 2400;
+        sample.delivered += 2;
+        braid_estimator_sample(&e, &sample, now);
+    }
+    ck_assert_uint_eq(e.best, 0);
+    if (cases[_i].capped)
+        ck_assert_uint_lt(braid_estimator_cap(&e), 15000);
+    else
+        ck_assert_uint_eq(braid_estimator_cap(&e), UINT64_MAX);
+}
+END_TEST
+
 /* A path that hardly carries anything gets something to carry, or it would never be seen again. */
 START_TEST(test_cap_of_nearly_nothing)
 {
@@ -216,6 +245,7 @@ int main(void)
         {test_idle_does_not_count, 0},
         {test_after_a_long_silence, 0},
         {test_tells_what_moved, 0},
+        {test_cap_when_held_back, 3},
         {test_cap_of_nearly_nothing, 0},
         {test_small_burst, 0},
         {test_cap, 0},
