@@ -54,9 +54,8 @@ def test_a_reset_is_a_reset(world, target):
 def test_a_target_that_is_not_there(world):
     """There is no word for it but a reset."""
     tunnel = world.tunnel(f'127.0.0.1:{net.free_port()}', remote=SEED, local=SEED)
-    client = tunnel.connect()
     with pytest.raises(ConnectionResetError):
-        client.recv(1)
+        tunnel.connect().recv(1)
 
 
 def test_both_formats_on_one_port(world, target):
