@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whole sessions through the driver while memory runs out: every allocation of the process fails in
- * turn, the system's libraries' own included, alone or with all after it. Whatever that brings
- * about, nothing is left behind, and both ends come to an end.
+ * turn, the system's libraries' own included, alone or with all after it, in clear and with a key.
+ * Whatever that brings about, nothing is left behind, and both ends come to an end.
  *
  * malloc() and the like of this program are the ones below; a build with AddressSanitizer has its
  * own, and the test is left out.
@@ -11,8 +11,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <event2/event.h>
+#include <openssl/crypto.h>
 
 #include <braid/braid.h>
 
@@ -92,6 +95,14 @@ REPLACES void free(void *memory)
 
 #define BYTES 200000u
 #define SECONDS 20
+#define KEY "web 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
+
+/* Where sessions are made. */
+struct place {
+    int listen_fd;
+    char address[64];
+    bool keyed;
+};
 
 struct end {
     struct braid_stream *stream;
@@ -103,6 +114,7 @@ struct scene {
     struct event_base *base;
     struct braid_context *local, *remote;
     struct braid_options *options;
+    struct braid_security *security; /* NULL: none */
     struct braid_path *path;
     struct braid_address *address;
     struct braid_listener *listener;
@@ -169,22 +181,35 @@ static void on_stream(struct braid_listener *listener, struct braid_stream *stre
     on_writable(stream, &scene->server);
 }
 
+static bool set_key(struct scene *scene)
+{
+    char why[256];
+
+    scene->security = braid_security_new();
+    if (scene->security == NULL ||
+        braid_security_read_keys(scene->security, KEY, strlen(KEY), "test", why, sizeof why) != 1)
+        return false;
+    braid_options_set_security(scene->options, scene->security);
+    return true;
+}
+
 /* Each step may find no memory. */
-static bool open_scene(struct scene *scene, int listen_fd, const char *address)
+static bool open_scene(struct scene *scene, const struct place *place)
 {
     scene->local = braid_context_new(scene->base, NULL);
     scene->remote = braid_context_new(scene->base, NULL);
     scene->options = braid_options_new();
     scene->path = braid_path_new("p");
-    scene->address = braid_address_new(address, NULL);
+    scene->address = braid_address_new(place->address, NULL);
     if (scene->local == NULL || scene->remote == NULL || scene->options == NULL ||
         scene->path == NULL || scene->address == NULL ||
         braid_options_set_subflows(scene->options, 2) != 0 ||
         braid_options_set_grace(scene->options, 100) != 0 ||
-        braid_path_add_remote(scene->path, scene->address) != 0)
+        braid_path_add_remote(scene->path, scene->address) != 0 ||
+        (place->keyed && !set_key(scene)))
         return false;
     scene->listener =
-        braid_listener_new(scene->remote, scene->options, listen_fd, on_stream, scene);
+        braid_listener_new(scene->remote, scene->options, place->listen_fd, on_stream, scene);
     if (scene->listener == NULL)
         return false;
     scene->client.stream = braid_stream_connect(scene->local, scene->options, &scene->path, 1);
@@ -204,6 +229,7 @@ static void close_scene(struct scene *scene)
     braid_context_free(scene->local);
     braid_context_free(scene->remote);
     braid_options_free(scene->options);
+    braid_security_free(scene->security);
     braid_path_free(scene->path);
     braid_address_free(scene->address);
 }
@@ -227,7 +253,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /* The n-th allocation fails, and so do as many in all. n: 0, none. */
-static struct outcome run(unsigned long n, unsigned long fail, int listen_fd, const char *address)
+static struct outcome run(unsigned long n, unsigned long fail, const struct place *place)
 {
     const struct timeval tick = {0, 50000};
     long before = live;
@@ -240,7 +266,7 @@ static struct outcome run(unsigned long n, unsigned long fail, int listen_fd, co
     failed = 0;
     failing = fail;
     countdown = n;
-    if (open_scene(&scene, listen_fd, address)) {
+    if (open_scene(&scene, place)) {
         while (!is_over(&scene) && braid_clock() < end)
             (void)event_base_loop(scene.base, EVLOOP_ONCE);
         outcome.hung = !is_over(&scene);
@@ -251,16 +277,16 @@ static struct outcome run(unsigned long n, unsigned long fail, int listen_fd, co
     (void)event_base_loop(scene.base, EVLOOP_NONBLOCK);
     event_free(ticker);
     event_base_free(scene.base);
+    OPENSSL_thread_stop(); /* with the thread's last errors */
     outcome.leaked = live - before;
     return outcome;
 }
 
 /* ---- the tests ---- */
 
-static int listen_fd;
-static char address[64];
+static struct place place;
 
-static void setup(void)
+static void open_place(bool keyed)
 {
     struct braid_address *any = braid_address_new("127.0.0.1:0", NULL);
     struct sockaddr_storage sa;
@@ -268,53 +294,84 @@ static void setup(void)
     struct outcome outcome;
 
     ck_assert_ptr_nonnull(any);
-    listen_fd = braid_address_listen(any, 64);
-    ck_assert_int_ge(listen_fd, 0);
-    ck_assert_int_eq(getsockname(listen_fd, (struct sockaddr *)&sa, &len), 0);
-    braid_sockaddr_text((struct sockaddr *)&sa, address, sizeof address);
+    place.keyed = keyed;
+    place.listen_fd = braid_address_listen(any, 64);
+    ck_assert_int_ge(place.listen_fd, 0);
+    ck_assert_int_eq(getsockname(place.listen_fd, (struct sockaddr *)&sa, &len), 0);
+    braid_sockaddr_text((struct sockaddr *)&sa, place.address, sizeof place.address);
     braid_address_free(any);
-    outcome = run(0, 0, listen_fd, address); /* what is made once and kept is there from now on */
+    outcome = run(0, 0, &place); /* what is made once and kept is there from now on */
     ck_assert(outcome.whole && !outcome.hung);
-    outcome = run(0, 0, listen_fd, address);
+    outcome = run(0, 0, &place);
     ck_assert(outcome.whole && !outcome.hung);
     ck_assert_int_eq(outcome.leaked, 0);
 }
 
-static void teardown(void)
-{
-    close(listen_fd);
-}
-
-/* One, two, or several in a row. With many more, ends wait for each other's words that never come.
+/*
+ * One fails, or two, or several in a row. With many more, ends wait for each other's words that
+ * never come. A handshake has thousands of allocations: each eighth is enough for every day, and
+ * BRAID_TEST_WHOLE is set for all.
  */
-static const unsigned long spans[] = {1, 2, 5};
+static const struct {
+    bool keyed;
+    unsigned long span, every;
+} cases[] = {{false, 1, 1}, {false, 2, 1}, {false, 5, 1}, {true, 1, 8}};
+
+/* Processes that share the work, since most of it is waiting: what failed is tried again later. */
+#define HANDS 48u
+
+/* What one of them does: from the first on, each so many-th fails. Returns its exit status. */
+static int take_turns(int i, unsigned long first, unsigned long step)
+{
+    int result = 0;
+
+    open_place(cases[i].keyed);
+    for (unsigned long n = first;; n += step) {
+        struct outcome outcome = run(n, cases[i].span, &place);
+
+        if (outcome.leaked != 0 || outcome.hung) {
+            fprintf(stderr, "number %lu fails: %ld blocks are left%s\n", n, outcome.leaked,
+                    outcome.hung ? ", and no end" : "");
+            result = 1;
+        }
+        if (failed == 0) {
+            close(place.listen_fd);
+            return n > (cases[i].keyed ? 1000 : 50) ? result
+                                                    : 1; /* or it did not do what it says */
+        }
+    }
+}
 
 START_TEST(every_allocation)
 {
-    unsigned long n = 0;
+    unsigned long every = getenv("BRAID_TEST_WHOLE") != NULL ? 1 : cases[_i].every;
+    pid_t hands[HANDS];
 
-    do {
-        struct outcome outcome = run(++n, spans[_i], listen_fd, address);
+    for (unsigned i = 0; i < HANDS; i++) {
+        hands[i] = fork();
+        ck_assert_int_ge(hands[i], 0);
+        if (hands[i] == 0)
+            _exit(take_turns(_i, 1 + i * every, HANDS * every));
+    }
+    for (unsigned i = 0; i < HANDS; i++) {
+        int status = 0;
 
-        ck_assert_msg(outcome.leaked == 0, "%ld blocks are left when number %lu fails",
-                      outcome.leaked, n);
-        ck_assert_msg(!outcome.hung, "no end when number %lu fails", n);
-    } while (failed > 0);
-    ck_assert_uint_gt(n, 50); /* or the test does not do what it says */
+        ck_assert_int_eq(waitpid(hands[i], &status, 0), hands[i]);
+        ck_assert_int_eq(status, 0);
+    }
 }
 END_TEST
 
 int main(void)
 {
     Suite *suite = suite_create("allocation");
-    TCase *cases = tcase_create("allocation");
+    TCase *turns = tcase_create("allocation");
     SRunner *runner;
     int failures;
 
-    tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_set_timeout(cases, 300);
-    tcase_add_loop_test(cases, every_allocation, 0, sizeof spans / sizeof spans[0]);
-    suite_add_tcase(suite, cases);
+    tcase_set_timeout(turns, 300);
+    tcase_add_loop_test(turns, every_allocation, 0, sizeof cases / sizeof cases[0]);
+    suite_add_tcase(suite, turns);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failures = srunner_ntests_failed(runner);
