@@ -128,7 +128,7 @@ END_TEST
 START_TEST(test_cap_when_held_back)
 {
     static const struct {
-        uint64_t rtt, outq, unacked;
+        uint32_t rtt, outq, unacked;
         bool capped;
     } cases[] = {{90000, 22000, 22, true}, {90000, 2000, 2, false}, {20000, 22000, 22, false}};
     struct braid_estimator e = {0};
@@ -138,7 +138,7 @@ START_TEST(test_cap_when_held_back)
     sample.cwnd = 50;
     sample.rtt = cases[_i].rtt;
     sample.outq = cases[_i].outq;
-    sample.unacked = (uint32_t)cases[_i].unacked;
+    sample.unacked = cases[_i].unacked;
     for (int i = 0; i < 50; i++) {
         now += 10000;
         sample.bytes_acked += 2400;
