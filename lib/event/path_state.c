@@ -10,6 +10,7 @@
 #define PAUSE_MAX (5 * BRAID_SECOND)
 #define PAUSE_REFUSED_MIN (250 * BRAID_MILLISECOND)
 #define PAUSE_REFUSED_MAX (30 * BRAID_SECOND)
+#define RETURN_PAUSE (500 * BRAID_MILLISECOND) /* between two returns that are told */
 #define CUT_PAUSE (500 * BRAID_MILLISECOND)
 #define FRESH_TIME (60 * BRAID_SECOND) /* in which an outage may well be over the next moment */
 
@@ -53,7 +54,20 @@ static void judge(struct braid_path_state *state, enum braid_path_health none_he
         set_health(state, view->alive == 0 ? none_health : BRAID_PATH_SUSPECT, now);
 }
 
-/* It is shown to work. Returns whether that ends an outage. */
+/*
+ * Whether those who wait for the path are to be told. Where connections are taken and closed at
+ * once there is a return with each: nobody dials any faster for that.
+ */
+static bool note_return(struct braid_path_state *state, uint64_t now)
+{
+    if (state->view.returns > 0 && now - state->returned < RETURN_PAUSE)
+        return false;
+    state->returned = now;
+    state->view.returns++;
+    return true;
+}
+
+/* It is shown to work. Returns whether that ends an outage that others wait for the end of. */
 static bool prove(struct braid_path_state *state, uint64_t now)
 {
     bool returned = state->view.health == BRAID_PATH_DOWN;
@@ -62,10 +76,8 @@ static bool prove(struct braid_path_state *state, uint64_t now)
     state->pause = 0;
     state->failures = 0;
     state->view.error = BRAID_OK;
-    if (returned)
-        state->view.returns++;
     set_health(state, BRAID_PATH_UP, now);
-    return returned;
+    return returned && note_return(state, now);
 }
 
 /* Up to 20 % less, so that many do not come back all at once. */
@@ -134,18 +146,17 @@ void braid_path_state_release(struct braid_path_state *state, uint64_t now)
 bool braid_path_state_connected(struct braid_path_state *state, uint64_t rtt, uint64_t now)
 {
     struct braid_path_view *view = &state->view;
-    bool suspect, returned;
+    bool suspect, down, returned;
 
     pthread_mutex_lock(&state->lock);
     suspect = view->health == BRAID_PATH_SUSPECT;
+    down = view->health == BRAID_PATH_DOWN;
     view->alive++;
-    returned = prove(state, now);
-    if (suspect)
-        view->returns++;
-    if (rtt > 0 && (returned || suspect || view->rtt == 0))
+    returned = prove(state, now) || (suspect && note_return(state, now));
+    if (rtt > 0 && (down || suspect || view->rtt == 0))
         view->rtt = rtt;
     pthread_mutex_unlock(&state->lock);
-    return returned || suspect;
+    return returned;
 }
 
 /* The wait after one more dial that failed. */

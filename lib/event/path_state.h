@@ -43,6 +43,7 @@ struct braid_path_state {
     uint64_t next_dial; /* while it is down: not before */
     uint64_t pause;     /* between two rounds of dials */
     unsigned failures;  /* of dials in a row */
+    uint64_t returned;  /* when it last came back, and that was told */
 };
 
 /* false: no memory. */
@@ -66,7 +67,7 @@ void braid_path_state_release(struct braid_path_state *state, uint64_t now);
 
 /*
  * What is found out about the path. Each returns whether others may be waiting for that: it has
- * come back.
+ * come back, and not only just.
  *
  * connected: a dial has succeeded, and there is one more subflow alive. rtt: 0: unknown.
  * silent: a subflow has become silent, or is well again.

@@ -175,6 +175,24 @@ START_TEST(a_subflow_that_recovers_is_a_return)
 END_TEST
 
 /* Who gives up a dial lets others dial, still at the pace of one. */
+/* Whoever takes connections and closes them at once makes no return of each. */
+START_TEST(a_flapping_path_returns_seldom)
+{
+    uint64_t now = START;
+    unsigned told = 0;
+
+    braid_path_state_connected(&state, 1000, now);
+    for (int i = 0; i < 250; i++) { /* one after the other, 4 ms each */
+        braid_path_state_gone(&state, false, true, now);
+        now += 4 * MS;
+        told += braid_path_state_connected(&state, 1000, now) ? 1 : 0;
+        ck_assert_int_eq(braid_path_state_view(&state).health, BRAID_PATH_UP);
+    }
+    ck_assert_uint_eq(told, 2);
+    ck_assert_uint_eq(braid_path_state_view(&state).returns, 2);
+}
+END_TEST
+
 START_TEST(a_dial_given_up_is_released)
 {
     uint64_t now = START, when;
@@ -332,6 +350,7 @@ int main(void)
     tcase_add_test(tc, one_failed_dial_is_not_an_outage);
     tcase_add_test(tc, a_subflow_at_rest_proves_nothing);
     tcase_add_test(tc, a_subflow_that_recovers_is_a_return);
+    tcase_add_test(tc, a_flapping_path_returns_seldom);
     tcase_add_test(tc, a_dial_given_up_is_released);
     tcase_add_test(tc, all_sessions_probe_at_the_pace_of_one);
     tcase_add_test(tc, pauses_are_short_at_first);
