@@ -229,11 +229,11 @@ const struct sim_scenario sim_path_scenarios[] = {
 
     /* ---- paths go silent ---- */
     SILENT("silent-up", 1, HOLE, UP(40 * MB), 135),
-    SILENT("silent-down", 1, HOLE, DOWN(40 * MB), 105),
+    SILENT("silent-down", 1, HOLE, DOWN(40 * MB), 120),
     SILENT("silent-first-up", 0, HOLE, UP(40 * MB), 131),
-    SILENT("silent-first-down", 0, HOLE, DOWN(40 * MB), 105),
+    SILENT("silent-first-down", 0, HOLE, DOWN(40 * MB), 120),
     SILENT("data-lost-up", 1, HOLE_OUT, UP(40 * MB), 138),
-    SILENT("data-lost-down", 1, HOLE_BACK, DOWN(40 * MB), 105),
+    SILENT("data-lost-down", 1, HOLE_BACK, DOWN(40 * MB), 120),
     SILENT("acks-lost-up", 1, HOLE_BACK, UP(40 * MB), 99),
     SILENT("acks-lost-down", 1, HOLE_OUT, DOWN(40 * MB), 106),
     {.name = "fast-path-dies-up",

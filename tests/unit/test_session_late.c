@@ -55,8 +55,7 @@ START_TEST(test_probe)
     all_room();
     single_send(&s);
     ck_assert_int_eq(strncmp(single_said(&s, 0), "DATA 0+", 7), 0);
-    ck_assert_str_eq(single_said(&s, 1),
-                     "AGAIN 0+5000 AGAIN 5000+3192 DATA 16360+5000 DATA 21360+3168");
+    ck_assert_str_eq(single_said(&s, 1), "AGAIN 0+8192 DATA 16372+8180");
     all_room();
     single_send(&s);
     ck_assert_str_eq(single_said(&s, 1), "");
@@ -83,8 +82,8 @@ START_TEST(test_probe_before_the_answer)
     all_room();
     single_send(&s);
     ck_assert_str_eq(single_said(&s, 1),
-                     _i == 0 ? "HELLO 1 join 0/524288 AGAIN 0+5000 AGAIN 5000+5000 AGAIN 10000+4000"
-                             : "HELLO 1 join 0/524288 AGAIN 0+5000 AGAIN 5000+3192");
+                     _i == 0 ? "HELLO 1 join 0/524288 AGAIN 0+10000 AGAIN 10000+4000"
+                             : "HELLO 1 join 0/524288 AGAIN 0+8192");
     single_free(&s);
 }
 END_TEST

@@ -57,9 +57,8 @@ START_TEST(test_death)
     send_on(0, 10000); /* 0+10000 */
     send_on(1, 10000); /* 10000+10000 */
     send_on(0, 10000); /* 20000+10000 */
-    ck_assert_str_eq(single_said(&s, 0),
-                     "DATA 0+6250 DATA 6250+3750 DATA 20000+6250 DATA 26250+3750");
-    ck_assert_str_eq(single_said(&s, 1), "DATA 10000+6250 DATA 16250+3750");
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+10000 DATA 20000+10000");
+    ck_assert_str_eq(single_said(&s, 1), "DATA 10000+10000");
     /* It had delivered 14000: all of the first part, 4000 of the second. */
     ck_assert_int_eq(feed_ack(&s, 1, 10000, 524288, 1, (uint64_t[]){0, 14000}), 0);
     single_lose(&s, 0);
@@ -302,7 +301,7 @@ START_TEST(test_arrives_after_all)
     proven_local(2);
     single_write(&s, 12000);
     send_on(0, 1u << 20);
-    ck_assert_str_eq(single_said(&s, 0), "DATA 0+6250 DATA 6250+5750");
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+12000");
     single_sleep(&s, 250000);
     single_sleep(&s, 62500);
     ck_assert_str_eq(state(0), "suspect");
@@ -324,13 +323,13 @@ START_TEST(test_cut)
     single_local(&s, 2);
     single_write(&s, 9000);
     send_on(0, 1u << 20);
-    ck_assert_str_eq(single_said(&s, 0), "DATA 0+6250 DATA 6250+2750");
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+9000");
     braid_subflow_cut(s.flow[0].subflow, s.now);
     ck_assert_str_eq(state(0), "stale");
     all_room();
     single_write(&s, 50);
     single_send(&s);
-    ck_assert_str_eq(single_said(&s, 1), "AGAIN 0+6250 AGAIN 6250+2750 DATA 9000+50");
+    ck_assert_str_eq(single_said(&s, 1), "AGAIN 0+9000 DATA 9000+50");
     ck_assert_str_eq(single_said(&s, 0), "PING");
     /* Where the other one is gone too, there is nothing better than to wait. */
     braid_subflow_cut(s.flow[1].subflow, s.now);
