@@ -214,6 +214,10 @@ static bool send_once(struct sim_endpoint *endpoint, struct braid_subflow *subfl
     link->busy = true;
     sim_note(world, SIM_NOTE_WRITE, link->pipe->number, link->side, written);
     braid_subflow_pulled(subflow, written, world->now);
+    if (!link->shut && braid_subflow_is_shut(subflow)) {
+        link->shut = true;
+        sim_pipe_shutdown(link->pipe, link->side);
+    }
     return planned > 0 || endpoint->host->run->starved;
 }
 
@@ -254,6 +258,10 @@ static void ask_for_events(struct sim_endpoint *endpoint)
         struct sim_link *link = braid_subflow_user(subflow);
         if (endpoint->side == 0) {
             sim_dialler_watch(endpoint, link);
+        }
+        if (link->paused && braid_subflow_may_read(subflow)) {
+            link->paused = false;
+            sim_link_notify(link);
         }
         if (sim_pipe_space(link->pipe, link->side) == 0) {
             sim_pipe_want_write(link->pipe, link->side, UINT64_MAX);

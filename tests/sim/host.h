@@ -50,6 +50,9 @@ struct sim_link {
     uint64_t sampled_at;
     bool busy;    /* something was written since a sample showed an empty socket */
     bool blocked; /* by a short write */
+    bool paused;  /* it is too far ahead to be read */
+    bool ended;   /* the peer's half */
+    bool shut;    /* ours */
     struct sim_timer unblock;
 };
 

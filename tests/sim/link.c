@@ -244,6 +244,10 @@ bool sim_link_feed(struct sim_link *link)
 
     while (link->state == SIM_LINK_LIVE && total < READ_MAX) {
         bool rest = link->input && link->fed < link->input->fill;
+        if (!rest && !braid_subflow_may_read(link->subflow)) {
+            link->paused = true;
+            return true;
+        }
         if (!rest && sim_pipe_readable(link->pipe, link->side) == 0) {
             break;
         }
@@ -271,10 +275,13 @@ bool sim_link_feed(struct sim_link *link)
     }
     if (sim_pipe_readable(link->pipe, link->side) > 0) {
         sim_link_notify(link);
-    } else if (sim_pipe_eof(link->pipe, link->side) ||
-               link->pipe->ends[link->side].state == SIM_END_DEAD) {
+    } else if (link->pipe->ends[link->side].state == SIM_END_DEAD ||
+               (sim_pipe_eof(link->pipe, link->side) && !link->ended &&
+                !braid_subflow_ended(link->subflow, world->now))) {
         sim_link_lose(link, BRAID_ERR_SUBFLOW_LOST);
         return false;
+    } else if (sim_pipe_eof(link->pipe, link->side)) {
+        link->ended = true;
     }
     return true;
 }

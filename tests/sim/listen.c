@@ -12,10 +12,15 @@
 static void refuse(struct sim_link *link, const struct braid_hello *hello, int error)
 {
     uint8_t answer[BRAID_GREETING_MAX];
-    size_t len = braid_greeting_refuse(answer, hello, link->host->instance, error);
+    size_t len;
 
     sim_note(link->host->world, SIM_NOTE_REFUSED, link->pipe->number, (uint64_t)error, 0);
     link->host->run->counters.refused++;
+    if (hello->streams > 0) { /* there is no word for it */
+        sim_link_end(link, true);
+        return;
+    }
+    len = braid_greeting_refuse(answer, hello, link->host->instance, error);
     sim_pipe_write(link->pipe, link->side, answer, len);
     sim_link_release(link, BRAID_OK);
 }
@@ -47,7 +52,8 @@ static bool is_intruder(const struct sim_host *host, const struct braid_hello *h
 {
     const struct sim_pair *pair = sim_run_pair(host->run, hello->session);
 
-    return pair && memcmp(pair->token, hello->token, sizeof(pair->token)) != 0;
+    return pair && hello->streams == 0 &&
+           memcmp(pair->token, hello->token, sizeof(pair->token)) != 0;
 }
 
 static struct sim_endpoint *create(struct sim_host *host, const struct braid_hello *hello)
@@ -63,6 +69,8 @@ static struct sim_endpoint *create(struct sim_host *host, const struct braid_hel
         .max_subflows = scenario->max_subflows ? scenario->max_subflows : 64,
         .grace = scenario->grace ? scenario->grace : 60 * SIM_SECOND,
         .window = scenario->window ? scenario->window : 4u << 20,
+        .speaks_seed = hello->streams > 0,
+        .streams = (unsigned)hello->streams,
     };
 
     if (!pair) {
@@ -120,6 +128,7 @@ void sim_link_greet(struct sim_link *link)
 {
     uint8_t bytes[BRAID_GREETING_MAX];
 
+    link->greeting.seed_max = link->host->run->scenario->seed ? 64 : 0;
     while (link->state == SIM_LINK_GREETING) {
         struct braid_hello hello;
         uint64_t id = 0;

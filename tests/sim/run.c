@@ -57,6 +57,7 @@ static void start_session(void *arg)
         .first = scenario->first,
         .grace = scenario->grace ? scenario->grace : 60 * SIM_SECOND,
         .window = scenario->window ? scenario->window : 4u << 20,
+        .speaks_seed = scenario->seed,
     };
 
     memcpy(config.token, pair->token, sizeof(config.token));

@@ -110,6 +110,7 @@ struct sim_versus {
 struct sim_scenario {
     const char *name;
     enum braid_mode mode;
+    bool seed;                                 /* in the seed's format */
     struct sim_path_spec paths[SIM_PATHS_MAX]; /* up to the first without a rate */
     unsigned subflows;
     unsigned first;        /* of them at the start; 0: 1 */
