@@ -386,6 +386,36 @@ START_TEST(broken_frames_end_the_subflow)
 }
 END_TEST
 
+/* Nothing is made that would go in clear though a key was given, or that the format cannot do. */
+START_TEST(the_seeds_format_has_no_security)
+{
+    struct braid_context *context = w.remote;
+    struct braid_options *options = braid_options_new();
+    struct braid_security *security = braid_security_new();
+    struct braid_address *address = braid_address_new("127.0.0.1:1", NULL);
+
+    ck_assert(options != NULL && security != NULL && address != NULL);
+    ck_assert_int_eq(braid_options_set_protocol(options, (enum braid_protocol)3), -1);
+    braid_options_set_security(options, security);
+    for (int i = 0; i < 2; i++) {
+        enum braid_protocol protocol = i == 0 ? BRAID_PROTOCOL_SEED : BRAID_PROTOCOL_EITHER;
+
+        ck_assert_int_eq(braid_options_set_protocol(options, protocol), 0);
+        errno = 0;
+        ck_assert_ptr_null(braid_listener_new(context, options, w.listen_fd, NULL, NULL));
+        ck_assert_int_eq(errno, EINVAL);
+        ck_assert_ptr_null(braid_stream_connect_addresses(context, options, &address, 1));
+    }
+    braid_options_set_security(options, NULL);
+    braid_options_set_redundant(options, true);
+    ck_assert_int_eq(braid_options_set_protocol(options, BRAID_PROTOCOL_SEED), 0);
+    ck_assert_ptr_null(braid_stream_connect_addresses(context, options, &address, 1));
+    braid_address_free(address);
+    braid_security_free(security);
+    braid_options_free(options);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("listener");
@@ -404,6 +434,7 @@ static Suite *suite(void)
     tcase_add_test(t, flood_of_silence);
     tcase_add_test(t, out_of_descriptors);
     tcase_add_loop_test(t, broken_frames_end_the_subflow, 0, 3);
+    tcase_add_test(t, the_seeds_format_has_no_security);
     suite_add_tcase(s, t);
     return s;
 }
