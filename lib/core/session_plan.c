@@ -13,7 +13,7 @@
 
 #define FRAME_MAX 65000u
 #define FRAME_TLS (16384u - BRAID_DATA_HEAD) /* with its header, what one record of TLS holds */
-#define FRAME_TIME 10u                        /* milliseconds that one frame may occupy a path */
+#define FRAME_TIME 10u                       /* milliseconds that one frame may occupy a path */
 #define PROBE_HELLO 14000u                   /* a first flight */
 #define BURST_MIN BRAID_FRAME_MIN
 #define BURST_MAX 262144u
