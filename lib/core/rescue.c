@@ -230,9 +230,8 @@ static void judge(struct braid_subflow *subflow, uint64_t now)
             subflow->want_ping = true;
         return;
     }
-    if (subflow->ping_at == 0 && !subflow->want_ping) {
+    if (subflow->ping_at == 0)
         subflow->want_ping = true;
-    }
     if (!has_lively_other(subflow, now)) {
         if (braid_session_subflows_wanted(subflow->session) < subflow->session->allowed)
             braid_session_grow(subflow->session); /* which may find one */

@@ -7,25 +7,13 @@
 static int on_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
                    struct braid_chunk *chunk)
 {
-    struct braid_session *session = subflow->session;
-    struct braid_recvbuf *buf = &session->recvbuf;
-    uint64_t end = parsed->offset + parsed->len, before = buf->next;
-    int error;
+    uint64_t end = parsed->offset + parsed->len;
 
     if (end > BRAID_SEED_NOWHERE)
         return 0; /* of an empty stream's seal */
-    if (end > session->final)
+    if (end > subflow->session->final)
         return -BRAID_ERR_PROTOCOL;
-    error = braid_recvbuf_insert(buf, session->pool, parsed->offset, chunk,
-                                 (uint32_t)(parsed->payload - chunk->data), (uint32_t)parsed->len);
-    if (buf->next > before)
-        braid_session_act(session, BRAID_ACTION_READABLE);
-    if (error != 0)
-        return error;
-    subflow->received += parsed->len;
-    if (end > session->received_max)
-        session->received_max = end;
-    return 0;
+    return braid_session_take_data(subflow, parsed, chunk);
 }
 
 /* The peer says nothing more on this subflow; with a seal, nothing more at all. */

@@ -196,6 +196,13 @@ uint64_t braid_session_longest_round_trip(const struct braid_session *session);
 
 /* ---- session_receive.c ---- */
 
+/*
+ * Takes payload that a subflow has brought, which the caller has found to be within bounds: for
+ * the application, while it listens. Returns 0 or the error of braid_recvbuf_insert().
+ */
+int braid_session_take_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
+                            struct braid_chunk *chunk);
+
 /* Applies an ACK, or what a HELLO says of one, that came on this subflow. Returns 0 or
  * -BRAID_ERR_PROTOCOL. */
 int braid_session_on_ack(struct braid_session *session, const struct braid_ack *ack,

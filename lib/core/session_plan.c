@@ -13,11 +13,9 @@
 
 #define FRAME_MAX 65000u
 #define FRAME_TLS (16384u - BRAID_DATA_HEAD) /* with its header, what one record of TLS holds */
-#define FRAME_TIME 10u                       /* milliseconds that one frame may occupy a path */
-#define PROBE_HELLO 14000u                   /* a first flight */
-#define BURST_MIN BRAID_FRAME_MIN
+#define WRITE_TIME 10u     /* milliseconds that one write, or a frame of it, may occupy a path */
+#define PROBE_HELLO 14000u /* a first flight */
 #define BURST_MAX 262144u
-#define BURST_TIME 10u
 
 struct builder {
     struct braid_session *session;
@@ -207,21 +205,19 @@ static void plan_pings(struct builder *b)
     }
 }
 
-/* What a subflow of this rate carries in `milliseconds`, within bounds. */
-static uint64_t carries(const struct braid_subflow *subflow, uint64_t milliseconds, uint64_t min,
-                        uint64_t max)
+/* What a subflow of this rate carries in WRITE_TIME, at most max. */
+static uint64_t carries(const struct braid_subflow *subflow, uint64_t max)
 {
-    uint64_t bytes = braid_estimator_rate(&subflow->estimator) * milliseconds / 1000;
+    uint64_t bytes = braid_estimator_rate(&subflow->estimator) * WRITE_TIME / 1000;
 
-    if (bytes < min)
-        return min;
+    if (bytes < BRAID_FRAME_MIN)
+        return BRAID_FRAME_MIN;
     return bytes > max ? max : bytes;
 }
 
 uint64_t braid_subflow_frame(const struct braid_subflow *subflow)
 {
-    return carries(subflow, FRAME_TIME, BRAID_FRAME_MIN,
-                   subflow->session->config.tls ? FRAME_TLS : FRAME_MAX);
+    return carries(subflow, subflow->session->config.tls ? FRAME_TLS : FRAME_MAX);
 }
 
 /* Plans one DATA frame of at most len bytes; returns its payload's length, 0: no room. */
@@ -314,7 +310,7 @@ static bool reserve(struct builder *b)
 static void plan_data(struct builder *b)
 {
     struct braid_session *session = b->session;
-    uint64_t budget = carries(b->subflow, BURST_TIME, BURST_MIN, BURST_MAX);
+    uint64_t budget = carries(b->subflow, BURST_MAX);
     uint64_t end = session->sendbuf.end < session->limit ? session->sendbuf.end : session->limit;
     uint64_t start = session->sendbuf.una;
     uint64_t allowance = braid_subflow_allowance(b->subflow);

@@ -156,19 +156,14 @@ static bool is_held_up(struct braid_session *session, uint64_t now)
     return braid_flow_worth_telling(&session->flow, buf->drained, session->received_max);
 }
 
-static int on_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
-                   struct braid_chunk *chunk, uint64_t now)
+int braid_session_take_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
+                            struct braid_chunk *chunk)
 {
     struct braid_session *session = subflow->session;
     struct braid_recvbuf *buf = &session->recvbuf;
     uint64_t end = parsed->offset + parsed->len, before = buf->next;
     int error = 0;
-    bool at_once;
 
-    if (session->state == BRAID_SESSION_ABORTING)
-        return 0;
-    if (end < parsed->offset || end > session->flow.limit || end > session->final)
-        return -BRAID_ERR_PROTOCOL;
     if (session->state == BRAID_SESSION_OPEN)
         error =
             braid_recvbuf_insert(buf, session->pool, parsed->offset, chunk,
@@ -178,9 +173,28 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
     if (error != 0)
         return error;
     subflow->received += parsed->len;
-    session->unacked += parsed->len;
     if (end > session->received_max)
         session->received_max = end;
+    return 0;
+}
+
+static int on_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
+                   struct braid_chunk *chunk, uint64_t now)
+{
+    struct braid_session *session = subflow->session;
+    struct braid_recvbuf *buf = &session->recvbuf;
+    uint64_t end = parsed->offset + parsed->len, before = buf->next;
+    int error;
+    bool at_once;
+
+    if (session->state == BRAID_SESSION_ABORTING)
+        return 0;
+    if (end < parsed->offset || end > session->flow.limit || end > session->final)
+        return -BRAID_ERR_PROTOCOL;
+    error = braid_session_take_data(subflow, parsed, chunk);
+    if (error != 0)
+        return error;
+    session->unacked += parsed->len;
     at_once = session->unacked >= ack_threshold(session) || is_held_up(session, now) ||
               (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final ||
               (subflow->received == parsed->len && session->subflow_count > 1);
