@@ -442,8 +442,6 @@ int main(void)
 {
     Suite *suite = suite_create("buffers");
     TCase *tcase = tcase_create("buffers");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, TEST_TIMEOUT);
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -460,8 +458,5 @@ int main(void)
     tcase_add_test(tcase, no_address_is_no_stream);
     tcase_add_test(tcase, an_address_that_is_taken_is_named);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

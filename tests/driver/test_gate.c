@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "event/gate.h"
+#include "world.h"
 
 /* A record's header, and a message's: type, length. */
 #define RECORD(type, length) type, 3, 1, (length) >> 8, (length)&0xff
@@ -95,14 +96,8 @@ int main(void)
 {
     Suite *suite = suite_create("gate");
     TCase *cases = tcase_create("gate");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(cases, says, 0, sizeof scripts / sizeof scripts[0]);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -10,6 +10,7 @@
 
 #include "event/clock.h"
 #include "event/guard.h"
+#include "world.h"
 
 static struct braid_guard *guard;
 
@@ -240,8 +241,6 @@ int main(void)
 {
     Suite *suite = suite_create("guard");
     TCase *cases = tcase_create("guard");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, so_many_in_all);
@@ -253,9 +252,5 @@ int main(void)
     tcase_add_test(cases, so_many_sessions_of_a_peer);
     tcase_add_test(cases, a_line_a_minute);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

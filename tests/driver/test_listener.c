@@ -3,11 +3,9 @@
  * What may come to a listener: garbage, silence, greetings byte by byte, floods, a lack of
  * descriptors. Each gets a closed connection and a limited number of log lines; sessions live on.
  */
-#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,6 +16,7 @@
 #include "core/wire.h"
 #include "event/clock.h"
 #include "event/context.h"
+#include "stranger.h"
 #include "world.h"
 
 static struct world w;
@@ -36,19 +35,6 @@ static void teardown(void)
     world_close(&w);
 }
 
-static int raw_connect(void)
-{
-    struct sockaddr_in in;
-    socklen_t len = sizeof in;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    ck_assert_int_eq(getsockname(w.listen_fd, (struct sockaddr *)&in, &len), 0);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
-    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    return fd;
-}
-
 /* The first flight of a subflow, without data; returns its length. */
 static size_t greeting(uint8_t *buf, uint64_t id, uint16_t flags)
 {
@@ -62,17 +48,6 @@ static size_t greeting(uint8_t *buf, uint64_t id, uint16_t flags)
     braid_wire_write_hello(&out, &hello, 12345);
     ck_assert(!out.failed);
     return BRAID_GREETING_MAX - out.left;
-}
-
-static bool is_closed(void *arg)
-{
-    char byte;
-    ssize_t n;
-
-    do
-        n = recv(*(int *)arg, &byte, 1, 0);
-    while (n > 0);
-    return n == 0 || errno != EAGAIN;
 }
 
 static bool app_over(void *arg)
@@ -113,12 +88,12 @@ START_TEST(garbage_is_closed)
         TEXT("12345678BRD\x01\x00\x00\x00\x00\x02\x00\x00\x10 DATA, not HELLO ............."),
     };
     char big[200];
-    int fd = raw_connect();
+    int fd = stranger_connect(&w, NULL);
 
     memset(big, 0, sizeof big);
     memcpy(big, texts[_i].bytes, texts[_i].len);
     ck_assert_int_eq(send(fd, big, sizeof big, 0), sizeof big);
-    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
     ck_assert_uint_eq(w.lines, 1);
     ck_assert(strstr(w.last_line, "127.0.0.1:") != NULL);
     close(fd);
@@ -131,11 +106,11 @@ START_TEST(truncated_greeting_is_closed)
 {
     uint8_t buf[BRAID_GREETING_MAX];
     size_t len = greeting(buf, 42, BRAID_HELLO_CREATE);
-    int fd = raw_connect();
+    int fd = stranger_connect(&w, NULL);
 
     ck_assert_int_eq(send(fd, buf, len - 1, 0), (ssize_t)len - 1);
     shutdown(fd, SHUT_WR);
-    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
     ck_assert_uint_eq(w.accepted, 0);
     ck_assert_uint_eq(w.lines, 1);
     close(fd);
@@ -154,7 +129,7 @@ START_TEST(slow_greeting_is_taken)
 {
     uint8_t buf[BRAID_GREETING_MAX];
     size_t len = greeting(buf, 42, BRAID_HELLO_CREATE);
-    int fd = raw_connect();
+    int fd = stranger_connect(&w, NULL);
 
     for (size_t i = 0; i < len; i++) {
         ck_assert_uint_eq(w.accepted, 0);
@@ -171,12 +146,12 @@ START_TEST(silence_is_closed)
 {
     uint8_t buf[BRAID_GREETING_MAX];
     uint64_t start = braid_clock();
-    int silent = raw_connect(), half = raw_connect();
+    int silent = stranger_connect(&w, NULL), half = stranger_connect(&w, NULL);
 
     greeting(buf, 42, BRAID_HELLO_CREATE);
     ck_assert_int_eq(send(half, buf, 20, 0), 20);
-    ck_assert(run_until(w.base, is_closed, &silent, PATIENCE));
-    ck_assert(run_until(w.base, is_closed, &half, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &silent, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &half, PATIENCE));
     ck_assert_uint_ge(braid_clock() - start, 4900000);
     ck_assert_uint_eq(w.lines, 2);
     close(silent);
@@ -215,7 +190,7 @@ static int refusal_of(uint64_t id, uint16_t flags)
 {
     uint8_t buf[BRAID_GREETING_MAX];
     size_t len = greeting(buf, id, flags);
-    int fd = raw_connect(), status;
+    int fd = stranger_connect(&w, NULL), status;
 
     ck_assert_int_eq(send(fd, buf, len, 0), (ssize_t)len);
     status = read_refusal(fd);
@@ -302,12 +277,12 @@ START_TEST(flood_of_silence)
     size_t memory;
 
     for (int i = 0; i < FLOOD; i++) {
-        fds[i] = raw_connect();
+        fds[i] = stranger_connect(&w, NULL);
         if (i % 50 == 0)
             run_for(w.base, 0.006);
     }
-    ck_assert(run_until(w.base, is_closed, &fds[0], PATIENCE)); /* the oldest goes first */
-    ck_assert(!is_closed(&fds[FLOOD - 1]));
+    ck_assert(run_until(w.base, stranger_is_closed, &fds[0], PATIENCE)); /* the oldest goes first */
+    ck_assert(!stranger_is_closed(&fds[FLOOD - 1]));
     ck_assert_uint_eq(braid_pendings_count(&w.remote->pendings), 1024);
     memory = braid_context_get_memory(w.remote);
     ck_assert_uint_le(memory, 2 << 20);
@@ -340,7 +315,7 @@ START_TEST(out_of_descriptors)
     for (int i = 0; i < 8; i++) {
         size_t len = greeting(buf, 100 + (uint64_t)i, BRAID_HELLO_CREATE);
 
-        fds[i] = raw_connect();
+        fds[i] = stranger_connect(&w, NULL);
         ck_assert_int_eq(send(fds[i], buf, len, 0), (ssize_t)len);
     }
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
@@ -373,12 +348,12 @@ START_TEST(broken_frames_end_the_subflow)
     };
     uint8_t buf[BRAID_GREETING_MAX];
     size_t len = greeting(buf, 42, BRAID_HELLO_CREATE);
-    int fd = raw_connect();
+    int fd = stranger_connect(&w, NULL);
 
     ck_assert_int_eq(send(fd, buf, len, 0), (ssize_t)len);
     ck_assert(run_until(w.base, accepted_one, NULL, PATIENCE));
     ck_assert_int_eq(send(fd, bad[_i], sizeof bad[_i], 0), sizeof bad[_i]);
-    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
     ck_assert_uint_eq(w.lines, 1);
     ck_assert(strstr(w.last_line, "127.0.0.1:") != NULL);
     close(fd);
@@ -441,11 +416,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite());
 }

@@ -231,8 +231,6 @@ int main(void)
 {
     Suite *suite = suite_create("memory");
     TCase *tc = tcase_create("memory");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tc, TEST_TIMEOUT);
     tcase_add_checked_fixture(tc, setup, teardown);
@@ -243,9 +241,5 @@ int main(void)
     tcase_add_test(tc, reserves_are_given_back);
     tcase_add_test(tc, largest_session_goes);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -19,6 +19,7 @@
 
 #include "event/clock.h"
 #include "event/netlink.h"
+#include "world.h"
 
 #define SECOND BRAID_SECOND
 
@@ -241,8 +242,6 @@ int main(void)
 {
     Suite *suite = suite_create("netlink");
     TCase *tc = tcase_create("netlink");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, addresses_come_and_go);
@@ -251,9 +250,5 @@ int main(void)
     tcase_add_test(tc, sleep_is_noticed);
     tcase_add_test(tc, the_kernel_tells);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -248,8 +248,6 @@ int main(void)
 {
     Suite *suite = suite_create("path_changes");
     TCase *tc = tcase_create("path_changes");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tc, TEST_TIMEOUT);
     tcase_add_checked_fixture(tc, path_world_open, path_world_close);
@@ -262,9 +260,5 @@ int main(void)
     tcase_add_test(tc, one_probe_then_all);
     tcase_add_test(tc, subflows_go_with_their_source);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,12 +4,12 @@
  * it may be dialled.
  */
 #include <check.h>
-#include <stdlib.h>
 
 #include <braid/error.h>
 
 #include "event/clock.h"
 #include "event/path_state.h"
+#include "world.h"
 
 #define MS BRAID_MILLISECOND
 #define SECOND BRAID_SECOND
@@ -341,8 +341,6 @@ int main(void)
 {
     Suite *suite = suite_create("path_state");
     TCase *tc = tcase_create("path_state");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, health_follows_the_subflows);
@@ -362,9 +360,5 @@ int main(void)
                         (int)(sizeof patiences / sizeof *patiences));
     tcase_add_test(tc, measurements_are_smoothed);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

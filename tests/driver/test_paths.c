@@ -6,7 +6,6 @@
 #include <check.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -349,8 +348,6 @@ int main(void)
 {
     Suite *suite = suite_create("paths");
     TCase *tc = tcase_create("paths");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(tc, TEST_TIMEOUT);
     tcase_add_checked_fixture(tc, path_world_open, path_world_close);
@@ -371,9 +368,5 @@ int main(void)
     tcase_add_test(tc, backup_follows_silence_soon);
     tcase_add_test(tc, backup_takes_over);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

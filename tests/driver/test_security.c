@@ -20,6 +20,7 @@
 #include "event/session_io.h"
 #include "event/transport_tls.h"
 #include "forwarder.h"
+#include "stranger.h"
 #include "world.h"
 
 #define WEB "web 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
@@ -283,29 +284,6 @@ START_TEST(local_never_speaks_clear)
 }
 END_TEST
 
-static int raw_connect(void)
-{
-    struct sockaddr_in in;
-    socklen_t len = sizeof in;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    ck_assert_int_eq(getsockname(w.listen_fd, (struct sockaddr *)&in, &len), 0);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
-    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    return fd;
-}
-
-static bool is_closed(void *arg)
-{
-    char bytes[1000];
-    ssize_t n;
-
-    do
-        n = recv(*(int *)arg, bytes, sizeof bytes, 0);
-    while (n > 0);
-    return n == 0 || errno != EAGAIN;
-}
-
 static size_t clear_greeting(uint8_t *buf, uint8_t security)
 {
     struct braid_writer out = {buf, BRAID_GREETING_MAX, false};
@@ -327,10 +305,10 @@ START_TEST(remote_takes_nothing_clear)
 {
     uint8_t buf[BRAID_GREETING_MAX];
     size_t len = clear_greeting(buf, (uint8_t)_i);
-    int fd = raw_connect();
+    int fd = stranger_connect(&w, NULL);
 
     ck_assert_int_eq(send(fd, buf, len, 0), (ssize_t)len);
-    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
     ck_assert_uint_eq(w.accepted, 0);
     ck_assert_uint_eq(w.lines, 1);
     ck_assert(strstr(w.last_line, "127.0.0.1:") != NULL);
@@ -363,7 +341,7 @@ static bool has_bytes(void *arg)
 /* The first flight of somebody else, sent again: an answer that the sender can do nothing with. */
 START_TEST(replay_does_nothing)
 {
-    int fd = take_first_flight(), again = raw_connect();
+    int fd = take_first_flight(), again = stranger_connect(&w, NULL);
     uint8_t buf[BRAID_GREETING_MAX];
     size_t len = clear_greeting(buf, 0);
 
@@ -375,7 +353,7 @@ START_TEST(replay_does_nothing)
     ck_assert_int_gt(recv(again, first, sizeof first, 0), 100);
     ck_assert(LIST_EMPTY(&w.remote->sessions));
     ck_assert_int_eq(send(again, buf + 16, len - 16, 0), (ssize_t)len - 16);
-    ck_assert(run_until(w.base, is_closed, &again, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &again, PATIENCE));
     ck_assert_uint_eq(w.accepted, 0);
     close(again);
 }
@@ -388,7 +366,8 @@ START_TEST(stalled_at_the_remote)
 {
     uint64_t start = braid_clock();
     uint8_t buf[BRAID_GREETING_MAX];
-    int fd = take_first_flight(), half = raw_connect(), none = raw_connect();
+    int fd = take_first_flight(), half = stranger_connect(&w, NULL),
+        none = stranger_connect(&w, NULL);
 
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 300), 0);
     clear_greeting(buf, BRAID_SECURITY_TLS);
@@ -396,8 +375,8 @@ START_TEST(stalled_at_the_remote)
     ck_assert_int_eq(send(none, buf, BRAID_PREAMBLE_SIZE, 0), BRAID_PREAMBLE_SIZE);
     app_free(&app);
     app.stream = NULL;
-    ck_assert(run_until(w.base, is_closed, &half, PATIENCE));
-    ck_assert(run_until(w.base, is_closed, &none, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &half, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &none, PATIENCE));
     ck_assert_uint_ge(braid_clock() - start, 290 * BRAID_MILLISECOND);
     close(fd);
     close(half);
@@ -470,7 +449,7 @@ static int greet(struct guest *g, const char *key, struct braid_hello *hello)
     g->status = -1;
     g->fill = 0;
     g->secure = false;
-    braid_transport_plain(&g->transport, raw_connect(), true);
+    braid_transport_plain(&g->transport, stranger_connect(&w, NULL), true);
     braid_wire_write_preamble(&out, &preamble);
     ck_assert(braid_transport_tls_connect(&g->transport, &g->scratch, credentials, bytes,
                                           BRAID_PREAMBLE_SIZE));
@@ -676,11 +655,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite());
 }

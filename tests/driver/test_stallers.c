@@ -7,7 +7,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "event/context.h"
 #include "event/security.h"
 #include "event/transport_tls.h"
+#include "stranger.h"
 #include "world.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -88,25 +88,10 @@ static void setup(void)
     w.script = (struct app){.key = 2, .peer_key = 1, .to_send = 1000000, .shut = true};
 }
 
-static struct braid_group_info info(void)
-{
-    struct braid_group_info now;
-
-    braid_group_get_info(w.remote->group, &now);
-    return now;
-}
-
-static bool nobody_waits(void *arg)
-{
-    (void)arg;
-    return info().half_open == 0;
-}
-
 static void teardown(void)
 {
     app_free(&app);
-    ck_assert(run_until(w.base, nobody_waits, NULL, PATIENCE));
-    ck_assert_uint_eq(info().half_open_memory, 0);
+    stranger_wait_none(&w);
     world_close(&w);
     braid_security_free(security);
 }
@@ -114,29 +99,11 @@ static void teardown(void)
 /* A stranger who says the first bytes of the flight. */
 static int stall(size_t bytes)
 {
-    struct sockaddr_in to;
-    socklen_t len = sizeof to;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = stranger_connect(&w, NULL);
 
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(getsockname(w.listen_fd, (struct sockaddr *)&to, &len), 0);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     if (bytes > 0)
         ck_assert_int_eq(send(fd, flight, bytes, 0), (ssize_t)bytes);
     return fd;
-}
-
-/* Takes what comes; true at the end. */
-static bool is_closed(void *arg)
-{
-    char bytes[4096];
-    ssize_t n;
-
-    do
-        n = recv(*(int *)arg, bytes, sizeof bytes, 0);
-    while (n > 0);
-    return n == 0 || errno != EAGAIN;
 }
 
 /* So many hold what a handshake takes. */
@@ -175,12 +142,12 @@ START_TEST(given_up_in_time)
     fd = stall(lengths[_i]);
     if (shaking > 0) {
         ck_assert(run_until(w.base, so_many_shake, (void *)&shaking, PATIENCE));
-        ck_assert_uint_ge(info().half_open_memory, 16384);
+        ck_assert_uint_ge(stranger_info(&w).half_open_memory, 16384);
     }
-    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
     ck_assert_uint_ge(braid_clock() - start, 190000);
     ck_assert(was_logged(&w, "no whole greeting within 0.2 s"));
-    ck_assert_uint_eq(info().failures, 0); /* a path may have died */
+    ck_assert_uint_eq(stranger_info(&w).failures, 0); /* a path may have died */
     close(fd);
 }
 END_TEST
@@ -200,7 +167,7 @@ static bool drip_until_closed(void *arg)
         drip->sent += send(drip->fd, flight + drip->sent, 1, MSG_NOSIGNAL) == 1;
         drip->next = braid_clock() + 2 * BRAID_MILLISECOND;
     }
-    return is_closed(&drip->fd);
+    return stranger_is_closed(&drip->fd);
 }
 
 /* Saying something all the time is no reason to be heard longer. */
@@ -229,7 +196,7 @@ START_TEST(a_replay_gets_nowhere)
     check_whole();
     fd = stall(flight_len);
     ck_assert(run_until(w.base, so_many_shake, (void *)&one, PATIENCE));
-    ck_assert(!is_closed(&fd));
+    ck_assert(!stranger_is_closed(&fd));
     ck_assert_uint_eq(w.accepted, 1);
     close(fd);
 }
@@ -242,9 +209,9 @@ START_TEST(a_long_hello_is_not_heard)
     int fd = stall(BRAID_PREAMBLE_SIZE);
 
     ck_assert_int_eq(send(fd, begin, sizeof begin, 0), sizeof begin);
-    ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+    ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
     ck_assert(was_logged(&w, "one of over 8 KiB"));
-    ck_assert_uint_eq(info().failures, 1);
+    ck_assert_uint_eq(stranger_info(&w).failures, 1);
     close(fd);
 }
 END_TEST
@@ -261,15 +228,15 @@ START_TEST(the_first_make_room)
 
     fds[0] = stall(flight_len);
     ck_assert(run_until(w.base, so_many_shake, (void *)&(unsigned){1}, PATIENCE));
-    each = info().half_open_memory;
+    each = stranger_info(&w).half_open_memory;
     braid_guard_limits(braid_group_guard(w.remote->group))->half_open_memory = all * each + 4096;
     for (unsigned i = 1; i < all; i++)
         fds[i] = stall(flight_len);
     ck_assert(run_until(w.base, so_many_shake, (void *)&all, PATIENCE));
     app_connect(&w, &app);
     check_whole();
-    ck_assert(is_closed(&fds[0]));
-    ck_assert(!is_closed(&fds[all - 1]));
+    ck_assert(stranger_is_closed(&fds[0]));
+    ck_assert(!stranger_is_closed(&fds[all - 1]));
     ck_assert(was_logged(&w, "max-half-open-memory"));
     for (unsigned i = 0; i < all; i++)
         close(fds[i]);
@@ -328,8 +295,8 @@ START_TEST(a_thousand)
     if (!SANITIZED)
         ck_assert_msg(resident() - before <= 64 * MIB, "%zu KiB more",
                       (resident() - before) / 1024);
-    ck_assert_uint_eq(info().half_open, THOUSAND);
-    ck_assert_uint_le(info().half_open_memory, 64 * MIB);
+    ck_assert_uint_eq(stranger_info(&w).half_open, THOUSAND);
+    ck_assert_uint_le(stranger_info(&w).half_open_memory, 64 * MIB);
     check_whole();
     for (unsigned i = 0; i < THOUSAND; i++)
         close(fds[i]);
@@ -341,8 +308,6 @@ int main(void)
 {
     Suite *suite = suite_create("stallers");
     TCase *cases = tcase_create("stallers");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_set_timeout(cases, TEST_TIMEOUT);
@@ -353,9 +318,5 @@ int main(void)
     tcase_add_test(cases, the_first_make_room);
     tcase_add_loop_test(cases, a_thousand, 0, 2);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -3,11 +3,9 @@
  * The limits on those who have not proven anything, over real sockets: who goes when there are too
  * many, who is not heard any more, how long a greeting may take, and what is told about it.
  */
-#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +14,7 @@
 #include "core/wire.h"
 #include "event/clock.h"
 #include "event/context.h"
+#include "stranger.h"
 #include "world.h"
 
 static struct world w;
@@ -28,53 +27,11 @@ static void setup(void)
     w.script = (struct app){.key = 2, .peer_key = 1, .to_send = 1000, .shut = true};
 }
 
-static struct braid_group_info info(void)
-{
-    struct braid_group_info now;
-
-    braid_group_get_info(w.remote->group, &now);
-    return now;
-}
-
-static bool nobody_waits(void *arg)
-{
-    (void)arg;
-    return info().half_open == 0;
-}
-
 static void teardown(void)
 {
     app_free(&app);
-    ck_assert(run_until(w.base, nobody_waits, NULL, PATIENCE));
-    ck_assert_uint_eq(info().half_open_memory, 0);
+    stranger_wait_none(&w);
     world_close(&w);
-}
-
-/* A connection from an address of this machine. */
-static int connect_from(const char *source)
-{
-    struct sockaddr_in to, from = {.sin_family = AF_INET};
-    socklen_t len = sizeof to;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(inet_pton(AF_INET, source, &from.sin_addr), 1);
-    ck_assert_int_eq(getsockname(w.listen_fd, (struct sockaddr *)&to, &len), 0);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    ck_assert_int_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    return fd;
-}
-
-static bool is_closed(void *arg)
-{
-    char byte;
-    ssize_t n;
-
-    do
-        n = recv(*(int *)arg, &byte, 1, 0);
-    while (n > 0);
-    return n == 0 || errno != EAGAIN;
 }
 
 /* Nothing of it stays with the kernel, as of one that is shut down. */
@@ -90,14 +47,14 @@ static unsigned expected;
 static bool so_many_wait(void *arg)
 {
     (void)arg;
-    return info().half_open == expected;
+    return stranger_info(&w).half_open == expected;
 }
 
 static void wait_for(unsigned half_open)
 {
     expected = half_open;
     ck_assert_msg(run_until(w.base, so_many_wait, NULL, PATIENCE), "%u half-open",
-                  info().half_open);
+                  stranger_info(&w).half_open);
 }
 
 static bool app_over(void *arg)
@@ -138,15 +95,15 @@ START_TEST(the_oldest_of_all_goes)
 
     ck_assert_int_eq(braid_group_set_max_half_open(w.remote->group, 4, 4), 0);
     for (int i = 0; i < 4; i++) {
-        fds[i] = connect_from("127.0.1.1");
+        fds[i] = stranger_connect(&w, "127.0.1.1");
         wait_for((unsigned)i + 1);
     }
-    fds[4] = connect_from("127.0.2.1");
+    fds[4] = stranger_connect(&w, "127.0.2.1");
     ck_assert(run_until(w.base, is_reset, &fds[0], PATIENCE));
     for (int i = 1; i < 5; i++)
-        ck_assert(!is_closed(&fds[i]));
-    ck_assert_uint_eq(info().half_open, 4);
-    ck_assert_uint_eq(info().refused_half_open, 1);
+        ck_assert(!stranger_is_closed(&fds[i]));
+    ck_assert_uint_eq(stranger_info(&w).half_open, 4);
+    ck_assert_uint_eq(stranger_info(&w).refused_half_open, 1);
     ck_assert(strstr(w.last_line, "max-half-open)") != NULL);
     ck_assert(strstr(w.last_line, "127.0.2.1:") != NULL);
     check_alive();
@@ -160,17 +117,18 @@ START_TEST(the_oldest_of_its_network_goes)
     int other, fds[3];
 
     ck_assert_int_eq(braid_group_set_max_half_open(w.remote->group, 100, 2), 0);
-    other = connect_from("127.0.2.1");
+    other = stranger_connect(&w, "127.0.2.1");
     wait_for(1);
     for (int i = 0; i < 3; i++) {
-        fds[i] = connect_from(i == 1 ? "127.0.1.1" : "127.0.1.9");
+        fds[i] = stranger_connect(&w, i == 1 ? "127.0.1.1" : "127.0.1.9");
         if (i < 2)
             wait_for((unsigned)i + 2);
     }
-    ck_assert(run_until(w.base, is_closed, &fds[0], PATIENCE));
-    ck_assert(!is_closed(&other) && !is_closed(&fds[1]) && !is_closed(&fds[2]));
-    ck_assert_uint_eq(info().refused_source, 1);
-    ck_assert_uint_eq(info().refused_half_open, 0);
+    ck_assert(run_until(w.base, stranger_is_closed, &fds[0], PATIENCE));
+    ck_assert(!stranger_is_closed(&other) && !stranger_is_closed(&fds[1]) &&
+              !stranger_is_closed(&fds[2]));
+    ck_assert_uint_eq(stranger_info(&w).refused_source, 1);
+    ck_assert_uint_eq(stranger_info(&w).refused_half_open, 0);
     ck_assert(strstr(w.last_line, "max-half-open-per-source") != NULL);
     close(other);
     for (int i = 0; i < 3; i++)
@@ -186,12 +144,12 @@ START_TEST(a_flood_is_one_line)
 
     ck_assert_int_eq(braid_group_set_max_half_open(w.remote->group, 10, 10), 0);
     for (int i = 0; i < 60; i++)
-        fds[i] = connect_from("127.0.1.1");
-    ck_assert(run_until(w.base, is_closed, &fds[49], PATIENCE));
+        fds[i] = stranger_connect(&w, "127.0.1.1");
+    ck_assert(run_until(w.base, stranger_is_closed, &fds[49], PATIENCE));
     for (int i = 0; i < 60; i++)
-        closed += is_closed(&fds[i]);
+        closed += stranger_is_closed(&fds[i]);
     ck_assert_uint_eq(closed, 50);
-    ck_assert_uint_eq(info().refused_source, 50);
+    ck_assert_uint_eq(stranger_info(&w).refused_source, 50);
     ck_assert_uint_eq(w.lines, 1);
     for (int i = 0; i < 60; i++)
         close(fds[i]);
@@ -204,19 +162,19 @@ START_TEST(the_refused_make_room)
     int refused, silent, next;
 
     ck_assert_int_eq(braid_group_set_max_half_open(w.remote->group, 2, 2), 0);
-    silent = connect_from("127.0.1.1");
+    silent = stranger_connect(&w, "127.0.1.1");
     wait_for(1);
-    refused = connect_from("127.0.1.1");
+    refused = stranger_connect(&w, "127.0.1.1");
     join_nothing(refused);
     wait_for(2);
-    ck_assert(
-        run_until(w.base, is_closed, &refused, PATIENCE)); /* shut down, and not closed by us */
-    ck_assert_uint_eq(info().half_open, 2);
+    ck_assert(run_until(w.base, stranger_is_closed, &refused,
+                        PATIENCE)); /* shut down, and not closed by us */
+    ck_assert_uint_eq(stranger_info(&w).half_open, 2);
     ck_assert_uint_eq(w.remote->refused.waiting.count, 1);
-    next = connect_from("127.0.1.1");
+    next = stranger_connect(&w, "127.0.1.1");
     run_for(w.base, 0.1);
     ck_assert_uint_eq(w.remote->refused.waiting.count, 0);
-    ck_assert(!is_closed(&silent) && !is_closed(&next));
+    ck_assert(!stranger_is_closed(&silent) && !stranger_is_closed(&next));
     close(refused);
     close(silent);
     close(next);
@@ -228,12 +186,12 @@ END_TEST
 /* Whether what comes from there is closed at once, without a word. */
 static bool is_shut_out(const char *source)
 {
-    int fd = connect_from(source);
-    uint64_t before = info().refused_failing;
+    int fd = stranger_connect(&w, source);
+    uint64_t before = stranger_info(&w).refused_failing;
     bool out;
 
     run_for(w.base, 0.02);
-    out = info().refused_failing == before + 1;
+    out = stranger_info(&w).refused_failing == before + 1;
     ck_assert_int_eq(is_reset(&fd), out);
     close(fd);
     return out;
@@ -243,17 +201,17 @@ START_TEST(too_many_failures_shut_out)
 {
     ck_assert_int_eq(braid_group_set_max_join_failures(w.remote->group, 3), 0);
     for (int i = 0; i < 3; i++) {
-        int fd = connect_from("127.0.1.1");
+        int fd = stranger_connect(&w, "127.0.1.1");
 
         ck_assert_int_eq(is_shut_out("127.0.1.2"), 0); /* another address */
         if (_i == 0)
             ck_assert_int_eq(send(fd, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
         else
             join_nothing(fd);
-        ck_assert(run_until(w.base, is_closed, &fd, PATIENCE));
+        ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
         close(fd);
     }
-    ck_assert_uint_eq(info().failures, 3);
+    ck_assert_uint_eq(stranger_info(&w).failures, 3);
     ck_assert(is_shut_out("127.0.1.1"));
     ck_assert(!is_shut_out("127.0.1.2"));
     run_for(w.base, 1.1);
@@ -267,10 +225,10 @@ START_TEST(who_says_nothing_does_not_fail)
 {
     ck_assert_int_eq(braid_group_set_max_join_failures(w.remote->group, 1), 0);
     for (int i = 0; i < 5; i++) {
-        close(connect_from("127.0.1.1"));
+        close(stranger_connect(&w, "127.0.1.1"));
         run_for(w.base, 0.01);
     }
-    ck_assert_uint_eq(info().failures, 0);
+    ck_assert_uint_eq(stranger_info(&w).failures, 0);
     ck_assert(!is_shut_out("127.0.1.1"));
 }
 END_TEST
@@ -284,7 +242,7 @@ START_TEST(hello_time_is_kept)
 
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 99), -1);
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 300), 0);
-    fd = connect_from("127.0.1.1");
+    fd = stranger_connect(&w, "127.0.1.1");
     ck_assert(run_until(w.base, is_reset, &fd, PATIENCE));
     ck_assert_uint_ge(braid_clock() - start, 290000);
     ck_assert(strstr(w.last_line, "within 0.3 s") != NULL);
@@ -298,13 +256,13 @@ START_TEST(memory_is_limited)
 
     ck_assert_int_eq(braid_group_set_max_half_open_memory(w.remote->group, 1), -1);
     braid_guard_limits(braid_group_guard(w.remote->group))->half_open_memory = 1500;
-    first = connect_from("127.0.1.1");
+    first = stranger_connect(&w, "127.0.1.1");
     wait_for(1);
-    ck_assert_uint_gt(info().half_open_memory, 500);
-    ck_assert_uint_le(info().half_open_memory, 1500);
-    second = connect_from("127.0.2.1");
-    ck_assert(run_until(w.base, is_closed, &first, PATIENCE));
-    ck_assert(!is_closed(&second));
+    ck_assert_uint_gt(stranger_info(&w).half_open_memory, 500);
+    ck_assert_uint_le(stranger_info(&w).half_open_memory, 1500);
+    second = stranger_connect(&w, "127.0.2.1");
+    ck_assert(run_until(w.base, stranger_is_closed, &first, PATIENCE));
+    ck_assert(!stranger_is_closed(&second));
     ck_assert(strstr(w.last_line, "max-half-open-memory") != NULL);
     close(first);
     close(second);
@@ -335,8 +293,6 @@ int main(void)
 {
     Suite *suite = suite_create("strangers");
     TCase *cases = tcase_create("strangers");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_set_timeout(cases, TEST_TIMEOUT);
@@ -350,9 +306,5 @@ int main(void)
     tcase_add_test(cases, memory_is_limited);
     tcase_add_test(cases, limits_have_ranges);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -15,6 +15,7 @@
 #include "certificates.h"
 #include "event/security.h"
 #include "event/transport_tls.h"
+#include "world.h"
 
 #define PREAMBLE "0123456789abcdef"
 #define KEY_A "web 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
@@ -620,13 +621,7 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
     if (CRYPTO_set_mem_functions(take, take_again, give_back) != 1)
         return EXIT_FAILURE;
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite());
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <check.h>
 #include <event2/event.h>
 
 #include <braid/braid.h>
@@ -120,6 +121,9 @@ size_t memory_in_use(const struct braid_context *context);
 
 /* Lets the n-th allocation of a context from now and all after it fail; 0: none. */
 void limit_memory(struct braid_context *context, uint64_t n);
+
+/* Runs a suite and frees it; what main() is to return. */
+int run_suite(Suite *suite);
 
 /* The address that a socket is bound to. */
 struct braid_address *address_of(int fd);
