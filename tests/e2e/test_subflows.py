@@ -25,7 +25,7 @@ def test_the_number_of_subflows(world, target, number):
     transfer = Transfer(tunnel, target)
     transfer.wait_subflows(number)
     transfer.wait_more()
-    assert len(tunnel.subflows()) == number
+    transfer.wait_subflows(number)  # or soon again: one that was thought dead may have been replaced
     transfer.finish()
 
 
