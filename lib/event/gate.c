@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "gate.h"
 
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <linux/sockios.h>
+
 /* RFC 8446, 5.1 and 4. */
 #define RECORD_HEADER 5
 #define MESSAGE_HEADER 4
@@ -56,4 +61,53 @@ bool braid_gate_pass(struct braid_gate *gate, const uint8_t *bytes, size_t n)
         n -= taken;
     }
     return !gate->shut;
+}
+
+/* How many bytes have to be there, as far as the first n tell; 0: there is nothing to wait for. */
+static uint32_t wanted(const uint8_t *bytes, size_t n)
+{
+    struct braid_gate gate = {.fill = 0};
+
+    if (n > 0 && bytes[0] != TYPE_HANDSHAKE)
+        return 0;
+    if (!braid_gate_pass(&gate, bytes, n))
+        return 0;
+    return BRAID_GATE_HEADER + gate.left;
+}
+
+/* How many bytes a socket has, and should have; false: there will be no more, or no telling. */
+static bool look(int fd, uint32_t *have, uint32_t *want)
+{
+    uint8_t bytes[BRAID_GATE_HEADER];
+    ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK);
+    int count = 0;
+
+    if (n == 0 || (n < 0 && errno != EAGAIN) || ioctl(fd, SIOCINQ, &count) != 0)
+        return false;
+    *have = (uint32_t)count;
+    *want = wanted(bytes, n < 0 ? 0 : (size_t)n);
+    return true;
+}
+
+/* Has a socket be readable from so many bytes on. */
+static bool set_lowat(int fd, uint32_t bytes)
+{
+    int lowat = (int)bytes;
+
+    return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat) == 0;
+}
+
+bool braid_gate_is_ready(int fd, uint32_t *awaited)
+{
+    uint32_t have, want;
+
+    /* What is readable with less than it was to wait for has ended. */
+    if (look(fd, &have, &want) && have < want && have >= *awaited && set_lowat(fd, want)) {
+        *awaited = want;
+        return false;
+    }
+    if (*awaited > 0)
+        (void)set_lowat(fd, 1);
+    *awaited = 0;
+    return true;
 }

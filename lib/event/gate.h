@@ -12,10 +12,11 @@
 #include <stdint.h>
 
 #define BRAID_GATE_HELLO_MAX 8192u
+#define BRAID_GATE_HEADER 9u /* of a record, and of the message at its beginning */
 
 /* Zeroed: nothing was said yet. */
 struct braid_gate {
-    uint8_t header[9]; /* of the record; of the first one, with its message's */
+    uint8_t header[BRAID_GATE_HEADER]; /* of the record; of the first one, with its message's */
     uint8_t fill;
     bool greeted;
     bool shut;
@@ -24,5 +25,15 @@ struct braid_gate {
 
 /* Looks at what was read, in pieces of any size; false, from then on: that is not allowed. */
 bool braid_gate_pass(struct braid_gate *gate, const uint8_t *bytes, size_t n);
+
+/*
+ * Whether it is time for OpenSSL to look at a socket whose peer has to begin with a ClientHello.
+ * It is when all of that is there, so that a part of one costs no more than silence; or when
+ * something is there that does not pass, or the end.
+ *
+ * *awaited: 0 at first, and kept by the caller: how many bytes the socket then waits for
+ * (SO_RCVLOWAT) before it is readable. It is readable by any again when the answer is true.
+ */
+bool braid_gate_is_ready(int fd, uint32_t *awaited);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "context.h"
+#include "gate.h"
 #include "handoff.h"
 #include "listener.h"
 #include "session_io.h"
@@ -20,8 +21,10 @@
 /* How often room is made for one that comes, while others come in at the same time. */
 #define ROOM_TRIES 4
 
-/* What OpenSSL holds for a connection in the middle of its handshake, at most: 47 KiB were measured
- * beside half of a ClientHello, which may have 8 KiB; 16 KiB of certificates come in its place. */
+/*
+ * What OpenSSL holds for a connection in the middle of its handshake, at most: 24 KiB were measured
+ * behind a ClientHello; half of a record of certificates is 33 KiB more.
+ */
 #define HANDSHAKE_BYTES ((size_t)64 << 10)
 
 struct braid_pending {
@@ -32,6 +35,7 @@ struct braid_pending {
     union braid_endpoint peer;
     struct event event;
     bool writing;              /* the event is for room to write too */
+    uint32_t awaited;          /* of a ClientHello: see gate.h */
     struct braid_claim *claim; /* NULL: the greeting is not whole yet */
     struct braid_greeting greeting;
 };
@@ -400,7 +404,7 @@ static void feed(struct braid_pending *pending, const struct braid_received *pie
         greeted(pending, &hello, &rest);
 }
 
-/* Whether TLS has to begin here: the preamble is all that may be read without it. */
+/* Whether TLS comes next: the preamble is all that may be read without it. */
 static bool is_behind_preamble(const struct braid_pending *pending)
 {
     return pending->greeting.security == BRAID_SECURITY_TLS && pending->transport.tls == NULL &&
@@ -484,9 +488,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (is_behind_preamble(pending) && !begin_tls(pending)) {
-        drop(pending, BRAID_LOG_SILENT, "no memory for a handshake");
-        return;
+    if (is_behind_preamble(pending)) {
+        if (!braid_gate_is_ready(transport->fd, &pending->awaited))
+            return;
+        if (!begin_tls(pending)) {
+            drop(pending, BRAID_LOG_SILENT, "no memory for a handshake");
+            return;
+        }
     }
     if (transport->backlog)
         (void)transport->ops->flush(transport); /* what is wrong shows with the handshake */

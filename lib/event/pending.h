@@ -2,12 +2,12 @@
 /*
  * Half-open subflows: accepted, and their greeting not read yet.
  *
- * First comes the preamble, then the handshake where there is TLS, then HELLO. Up to that nothing
- * is looked up and nothing is remembered: neither preamble nor handshake do anything when they are
- * replayed. When the greeting is whole the subflow joins its session, makes one, or is refused.
- * When that session belongs to another context's thread, transport and bytes are handed over to
- * that one. How many there are, and for how long, the group's guard says; for a new one that is too
- * many the oldest is closed.
+ * First comes the preamble, then the handshake where there is TLS, once its first message is there,
+ * then HELLO. Up to that nothing is looked up and nothing is remembered: neither preamble nor
+ * handshake do anything when they are replayed. When the greeting is whole the subflow joins its
+ * session, makes one, or is refused. When that session belongs to another context's thread,
+ * transport and bytes are handed over to that one. How many there are, and for how long, the
+ * group's guard says; for a new one that is too many the oldest is closed.
  */
 #ifndef BRAID_EVENT_PENDING_H
 #define BRAID_EVENT_PENDING_H

@@ -106,10 +106,21 @@ static int stall(size_t bytes)
     return fd;
 }
 
+static void go_on(int fd, size_t from)
+{
+    ck_assert_int_eq(send(fd, flight + from, flight_len - from, 0), (ssize_t)(flight_len - from));
+}
+
 /* So many hold what a handshake takes. */
 static bool so_many_shake(void *arg)
 {
     return w.remote->pendings.handshaking.count == *(const unsigned *)arg;
+}
+
+/* So many have come. */
+static bool so_many_came(void *arg)
+{
+    return stranger_info(&w).half_open == *(const unsigned *)arg;
 }
 
 static bool app_over(void *arg)
@@ -134,17 +145,18 @@ static void check_whole(void)
 START_TEST(given_up_in_time)
 {
     const size_t lengths[] = {BRAID_PREAMBLE_SIZE - 1, flight_len / 2, flight_len};
-    const unsigned shaking = _i == 0 ? 0 : 1;
+    const unsigned one = 1;
     uint64_t start = braid_clock();
     int fd;
 
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 200), 0);
     fd = stall(lengths[_i]);
-    if (shaking > 0) {
-        ck_assert(run_until(w.base, so_many_shake, (void *)&shaking, PATIENCE));
+    if (lengths[_i] == flight_len) {
+        ck_assert(run_until(w.base, so_many_shake, (void *)&one, PATIENCE));
         ck_assert_uint_ge(stranger_info(&w).half_open_memory, 16384);
     }
     ck_assert(run_until(w.base, stranger_is_closed, &fd, PATIENCE));
+    ck_assert_uint_eq(w.remote->pendings.handshaking.count, 0);
     ck_assert_uint_ge(braid_clock() - start, 190000);
     ck_assert(was_logged(&w, "no whole greeting within 0.2 s"));
     ck_assert_uint_eq(stranger_info(&w).failures, 0); /* a path may have died */
@@ -271,11 +283,35 @@ static bool has_begun(void *arg)
     return ((struct app *)arg)->received > 0;
 }
 
+/* A thousand come to a session that has just begun; returns how much memory they take. */
+static size_t a_thousand_come(int *fds, size_t length)
+{
+    unsigned count = 0;
+    size_t before, after;
+
+    app.to_send = w.script.to_send = 64 * MIB;
+    app_connect(&w, &app);
+    ck_assert(run_until(w.base, has_begun, &app, PATIENCE));
+    before = resident();
+    while (count < THOUSAND) {
+        for (unsigned i = 0; i < 100; i++)
+            fds[count++] = stall(length);
+        ck_assert(run_until(w.base, length == flight_len ? so_many_shake : so_many_came, &count,
+                            PATIENCE));
+    }
+    check_whole(); /* and by then, all that has come was read */
+    after = resident();
+    ck_assert_uint_eq(stranger_info(&w).half_open, THOUSAND);
+    return after > before ? after - before : 0;
+}
+
+/* With half of a first flight, or all of it: what they may hold in memory. */
 START_TEST(a_thousand)
 {
-    const size_t length = _i == 0 ? flight_len / 2 : flight_len;
-    unsigned count;
-    size_t before;
+    const bool half = _i == 0;
+    const size_t most = half ? 8 * MIB : 64 * MIB;
+    const unsigned all = THOUSAND;
+    size_t length = half ? flight_len / 2 : flight_len, grown;
     int *fds;
 
     if (!allow_files())
@@ -283,24 +319,51 @@ START_TEST(a_thousand)
     fds = calloc(THOUSAND, sizeof *fds);
     ck_assert_ptr_nonnull(fds);
     ck_assert_int_eq(braid_group_set_hello_time(w.remote->group, 60000), 0);
-    app.to_send = w.script.to_send = 64 * MIB;
-    app_connect(&w, &app);
-    ck_assert(run_until(w.base, has_begun, &app, PATIENCE));
-    before = resident();
-    for (count = 0; count < THOUSAND;) {
-        for (unsigned i = 0; i < 100; i++)
-            fds[count++] = stall(length);
-        ck_assert(run_until(w.base, so_many_shake, &count, PATIENCE));
-    }
+    grown = a_thousand_come(fds, length);
     if (!SANITIZED)
-        ck_assert_msg(resident() - before <= 64 * MIB, "%zu KiB more",
-                      (resident() - before) / 1024);
-    ck_assert_uint_eq(stranger_info(&w).half_open, THOUSAND);
-    ck_assert_uint_le(stranger_info(&w).half_open_memory, 64 * MIB);
-    check_whole();
+        ck_assert_msg(grown <= 64 * MIB, "%zu KiB more", grown / 1024);
+    ck_assert_uint_le(stranger_info(&w).half_open_memory, most);
+    if (half) {
+        ck_assert_uint_eq(w.remote->pendings.handshaking.count, 0);
+        for (unsigned i = 0; i < THOUSAND; i++)
+            go_on(fds[i], length);
+        ck_assert(run_until(w.base, so_many_shake, (void *)&all, PATIENCE));
+    }
     for (unsigned i = 0; i < THOUSAND; i++)
         close(fds[i]);
     free(fds);
+}
+END_TEST
+
+/* What comes byte by byte is heard when all of it is there. */
+START_TEST(a_hello_in_pieces_is_heard)
+{
+    const unsigned one = 1;
+    int fd = stall(0);
+
+    for (size_t i = 0; i < flight_len; i++) {
+        ck_assert_int_eq(send(fd, flight + i, 1, 0), 1);
+        event_base_loop(w.base, EVLOOP_NONBLOCK);
+        if (i + 1 < flight_len)
+            ck_assert_uint_eq(w.remote->pendings.handshaking.count, 0);
+    }
+    ck_assert(run_until(w.base, so_many_shake, (void *)&one, PATIENCE));
+    ck_assert(!stranger_is_closed(&fd));
+    close(fd);
+}
+END_TEST
+
+/* Who ends in the middle is gone at once, and has cost nothing. */
+START_TEST(an_end_in_the_middle_is_seen)
+{
+    const unsigned none = 0;
+    int fd = stall(flight_len / 2);
+
+    ck_assert(run_until(w.base, so_many_came, (void *)&(unsigned){1}, PATIENCE));
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    ck_assert(run_until(w.base, so_many_came, (void *)&none, PATIENCE));
+    ck_assert_uint_eq(stranger_info(&w).failures, 0);
+    close(fd);
 }
 END_TEST
 
@@ -315,6 +378,8 @@ int main(void)
     tcase_add_test(cases, slowness_gains_nothing);
     tcase_add_test(cases, a_replay_gets_nowhere);
     tcase_add_test(cases, a_long_hello_is_not_heard);
+    tcase_add_test(cases, a_hello_in_pieces_is_heard);
+    tcase_add_test(cases, an_end_in_the_middle_is_seen);
     tcase_add_test(cases, the_first_make_room);
     tcase_add_loop_test(cases, a_thousand, 0, 2);
     suite_add_tcase(suite, cases);
