@@ -65,7 +65,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
     struct sockaddr_storage peer;
 
     (void)what;
-    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+    for (unsigned i = 0; i < listener->at_once; i++) {
         socklen_t len = sizeof peer;
         int accepted;
 
@@ -77,8 +77,11 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             pause_accepting(listener, errno);
-        return; /* EAGAIN: another took it; ECONNABORTED and the like: it gave up */
+        listener->at_once = 1; /* asking for one that is not there costs half of what one does */
+        return;                /* EAGAIN: another took it; ECONNABORTED and the like: it gave up */
     }
+    if (listener->at_once < ACCEPTS_AT_ONCE)
+        listener->at_once *= 2;
 }
 
 /* The socket's own number, the same whatever descriptor it is known by. */
@@ -116,6 +119,7 @@ struct braid_listener *braid_listener_new(struct braid_context *context,
     braid_options_copy(&listener->options, options);
     listener->cb = cb;
     listener->arg = arg;
+    listener->at_once = 1;
     listener->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     if (listener->fd < 0 || !identify(listener))
         goto failed;

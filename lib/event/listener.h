@@ -30,6 +30,7 @@ struct braid_listener {
     void *arg;
     struct event event; /* a connection waits */
     struct event pause; /* the end of a pause in accepting */
+    unsigned at_once;   /* so many are accepted before the loop has its turn */
     bool disabled;
 };
 

@@ -34,7 +34,7 @@ struct braid_pending {
     struct braid_transport transport;
     union braid_endpoint peer;
     struct event event;
-    bool writing;              /* the event is for room to write too */
+    short watched;             /* what the event is for; 0: it is not in the loop yet */
     uint32_t awaited;          /* of a ClientHello: see gate.h */
     struct braid_claim *claim; /* NULL: the greeting is not whole yet */
     struct braid_greeting greeting;
@@ -317,13 +317,16 @@ static bool make_room(struct braid_context *context, enum braid_guard_verdict ve
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
 
+/* Waits for more; the pending is gone afterwards where that cannot be. */
 static void watch(struct braid_pending *pending)
 {
     short what = EV_READ | EV_PERSIST;
 
-    pending->writing = pending->transport.backlog;
-    if (pending->writing)
+    if (pending->transport.backlog)
         what |= EV_WRITE;
+    if (what == pending->watched)
+        return;
+    pending->watched = what;
     event_del(&pending->event);
     event_assign(&pending->event, pending->context->base, pending->transport.fd, what, on_event,
                  pending);
@@ -331,7 +334,7 @@ static void watch(struct braid_pending *pending)
         drop(pending, BRAID_LOG_SILENT, "out of memory");
 }
 
-/* Hands the subflow to its session's owner; false: it stays here. */
+/* Hands the subflow to its session's owner; false: it stays here, and is to be answered now. */
 static bool hand_over(struct braid_pending *pending, const struct braid_hello *hello,
                       const struct braid_received *rest)
 {
@@ -349,7 +352,6 @@ static bool hand_over(struct braid_pending *pending, const struct braid_hello *h
     handoff->hello = *hello;
     event_del(&pending->event); /* the descriptor may be closed over there at any time from now */
     if (!braid_group_post(pending->context, handoff)) {
-        (void)event_add(&pending->event, NULL);
         free(handoff);
         return false;
     }
@@ -382,7 +384,8 @@ static const char *security_text(const struct braid_pending *pending)
                : "it asks for other security than none";
 }
 
-static void feed(struct braid_pending *pending, const struct braid_received *piece)
+/* Whether more is to come; if not, the pending is gone. */
+static bool feed(struct braid_pending *pending, const struct braid_received *piece)
 {
     struct braid_received rest = *piece;
     struct braid_hello hello;
@@ -396,12 +399,15 @@ static void feed(struct braid_pending *pending, const struct braid_received *pie
         drop_failed(pending, BRAID_LOG_GREETING,
                     result == -BRAID_ERR_SECURITY ? security_text(pending)
                                                   : braid_strerror(-result));
-        return;
+        return false;
     }
+    if (result != BRAID_GREETING_DONE)
+        return true;
     rest.start += (uint32_t)used;
     rest.len -= (uint32_t)used;
-    if (result == BRAID_GREETING_DONE && !claim(pending, &hello, &rest))
+    if (!claim(pending, &hello, &rest))
         greeted(pending, &hello, &rest);
+    return false;
 }
 
 /* Whether TLS comes next: the preamble is all that may be read without it. */
@@ -443,8 +449,8 @@ static bool begin_tls(struct braid_pending *pending)
     return begun;
 }
 
-/* Reads what is there; the pending may be gone afterwards. */
-static void read_greeting(struct braid_pending *pending)
+/* Reads what is there. Whether more is to come; if not, the pending is gone. */
+static bool read_greeting(struct braid_pending *pending)
 {
     struct braid_context *context = pending->context;
     struct braid_received pieces[BRAID_RECEIVE_CHUNKS];
@@ -454,19 +460,21 @@ static void read_greeting(struct braid_pending *pending)
 
     if (count == 0) {
         drop(pending, BRAID_LOG_SILENT, "out of memory");
-        return;
+        return false;
     }
     if (pending->greeting.security != BRAID_SECURITY_NONE && pending->transport.tls == NULL)
         v[0].iov_len = BRAID_PREAMBLE_SIZE - pending->greeting.fill;
     n = pending->transport.ops->read(&pending->transport, v, count);
     if (n > 0) {
         braid_receive_done(&context->receive, (size_t)n, pieces);
-        feed(pending, &pieces[0]);
-    } else if (n == 0) {
-        drop(pending, BRAID_LOG_GREETING, "it ended before its greeting was whole");
-    } else if (errno != EAGAIN) {
-        drop(pending, BRAID_LOG_GREETING, braid_transport_why(&pending->transport, errno));
+        return feed(pending, &pieces[0]);
     }
+    if (n < 0 && errno == EAGAIN)
+        return true;
+    drop(pending, BRAID_LOG_GREETING,
+         n == 0 ? "it ended before its greeting was whole"
+                : braid_transport_why(&pending->transport, errno));
+    return false;
 }
 
 /* An end on the way is what networks do; anything else is not. */
@@ -480,11 +488,12 @@ static void drop_handshake(struct braid_pending *pending, int number)
         drop(pending, BRAID_LOG_HANDSHAKE, why);
 }
 
-/* There is something to read, or room to write again. */
+/* There is something to read, or room to write again, or it has just come. */
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct braid_pending *pending = arg;
     struct braid_transport *transport = &pending->transport;
+    bool more = true;
 
     (void)fd;
     (void)what;
@@ -498,11 +507,13 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     }
     if (transport->backlog)
         (void)transport->ops->flush(transport); /* what is wrong shows with the handshake */
-    if (transport->ops->handshake(transport) == 0)
-        read_greeting(pending);
-    else if (errno != EAGAIN)
+    if (transport->ops->handshake(transport) == 0) {
+        more = read_greeting(pending);
+    } else if (errno != EAGAIN) {
         drop_handshake(pending, errno);
-    else if (transport->backlog != pending->writing)
+        more = false;
+    }
+    if (more)
         watch(pending);
 }
 
@@ -589,7 +600,7 @@ void braid_pending_new(struct braid_context *context, uint64_t listener,
     if (from->options.protocol != BRAID_PROTOCOL_1 && transport->tcp)
         pending->greeting.seed_max = from->options.max_subflows;
     pending->greeting.seed_only = from->options.protocol == BRAID_PROTOCOL_SEED;
-    watch(pending);
+    event_active(&pending->event, EV_READ, 0); /* often, what it says is there already */
 }
 
 void braid_pending_adopt(struct braid_context *context, struct braid_handoff *handoff)
