@@ -123,7 +123,7 @@ const struct config_key config_table[] = {
         .name = "max-half-open-memory",
         .parse = config_value_memory,
         .field = offsetof(struct config, max_half_open_memory),
-        .fallback = "64mib",
+        .fallback = "32mib",
         .accepted = "1% to 100%, or 16mib and more, as 512mib or 2gib",
         .help = "Most memory for these, with what TLS takes for them; %: of the machine's",
     },

@@ -2,6 +2,7 @@
 #include "gate.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <linux/sockios.h>
@@ -75,20 +76,6 @@ static uint32_t wanted(const uint8_t *bytes, size_t n)
     return BRAID_GATE_HEADER + gate.left;
 }
 
-/* How many bytes a socket has, and should have; false: there will be no more, or no telling. */
-static bool look(int fd, uint32_t *have, uint32_t *want)
-{
-    uint8_t bytes[BRAID_GATE_HEADER];
-    ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK);
-    int count = 0;
-
-    if (n == 0 || (n < 0 && errno != EAGAIN) || ioctl(fd, SIOCINQ, &count) != 0)
-        return false;
-    *have = (uint32_t)count;
-    *want = wanted(bytes, n < 0 ? 0 : (size_t)n);
-    return true;
-}
-
 /* Has a socket be readable from so many bytes on. */
 static bool set_lowat(int fd, uint32_t bytes)
 {
@@ -97,17 +84,33 @@ static bool set_lowat(int fd, uint32_t bytes)
     return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat) == 0;
 }
 
-bool braid_gate_is_ready(int fd, uint32_t *awaited)
+static bool has_ended(int fd)
 {
-    uint32_t have, want;
+    struct pollfd poller = {.fd = fd, .events = POLLRDHUP};
 
-    /* What is readable with less than it was to wait for has ended. */
-    if (look(fd, &have, &want) && have < want && have >= *awaited && set_lowat(fd, want)) {
-        *awaited = want;
-        return false;
+    return poll(&poller, 1, 0) > 0;
+}
+
+enum braid_gate_state braid_gate_look(int fd, uint32_t *awaited)
+{
+    uint8_t bytes[BRAID_GATE_HEADER];
+    ssize_t n = recv(fd, bytes, sizeof bytes, MSG_PEEK);
+    uint32_t want = wanted(bytes, n < 0 ? 0 : (size_t)n);
+    int have = 0;
+
+    if (n == 0 || (n < 0 && errno != EAGAIN))
+        return BRAID_GATE_ENDED;
+    if (ioctl(fd, SIOCINQ, &have) == 0 && (uint32_t)have < want) {
+        if ((uint32_t)have >= *awaited && set_lowat(fd, want)) {
+            *awaited = want;
+            return BRAID_GATE_WAITING;
+        }
+        if (has_ended(fd))
+            return BRAID_GATE_ENDED;
+        /* It is readable all the same: a unix socket, or the kernel is short of memory. */
     }
     if (*awaited > 0)
         (void)set_lowat(fd, 1);
     *awaited = 0;
-    return true;
+    return BRAID_GATE_READY;
 }

@@ -26,14 +26,19 @@ struct braid_gate {
 /* Looks at what was read, in pieces of any size; false, from then on: that is not allowed. */
 bool braid_gate_pass(struct braid_gate *gate, const uint8_t *bytes, size_t n);
 
+enum braid_gate_state {
+    BRAID_GATE_WAITING, /* there is a part of a ClientHello, or nothing yet */
+    BRAID_GATE_READY,   /* all of it is there, or something that does not pass */
+    BRAID_GATE_ENDED,   /* and there will be no more */
+};
+
 /*
  * Whether it is time for OpenSSL to look at a socket whose peer has to begin with a ClientHello.
- * It is when all of that is there, so that a part of one costs no more than silence; or when
- * something is there that does not pass, or the end.
+ * Not before all of that is there, so that a part of one costs no more than silence.
  *
- * *awaited: 0 at first, and kept by the caller: how many bytes the socket then waits for
- * (SO_RCVLOWAT) before it is readable. It is readable by any again when the answer is true.
+ * *awaited: 0 at first, and kept by the caller: from how many bytes on the socket is readable
+ * (SO_RCVLOWAT) while it waits. When it is ready, any are enough again.
  */
-bool braid_gate_is_ready(int fd, uint32_t *awaited);
+enum braid_gate_state braid_gate_look(int fd, uint32_t *awaited);
 
 #endif

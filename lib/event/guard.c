@@ -62,7 +62,7 @@ struct braid_guard *braid_guard_new(void)
     guard->limits = (struct braid_guard_limits){
         .half_open = 4096,
         .half_open_source = 1024,
-        .half_open_memory = (size_t)64 << 20,
+        .half_open_memory = (size_t)32 << 20,
         .hello_time = 5 * BRAID_SECOND,
         .peer_sessions = 5000,
         .join_failures = 100,

@@ -434,18 +434,25 @@ static bool charge_handshake(struct braid_pending *pending)
     return fits;
 }
 
+/* Has OpenSSL look at the ClientHello; false: it is not whole yet, or the pending is gone. */
 static bool begin_tls(struct braid_pending *pending)
 {
     struct braid_context *context = pending->context;
     struct braid_listener *listener = braid_listener_find(context, pending->listener);
+    enum braid_gate_state state = braid_gate_look(pending->transport.fd, &pending->awaited);
     struct braid_credentials *credentials;
     bool begun;
 
-    if (!charge_handshake(pending))
+    if (state == BRAID_GATE_ENDED)
+        drop(pending, BRAID_LOG_GREETING, "it ended before its ClientHello was whole");
+    if (state != BRAID_GATE_READY)
         return false;
     credentials = braid_security_credentials(listener->options.security);
-    begun = braid_transport_tls_accept(&pending->transport, &context->scratch, credentials);
+    begun = charge_handshake(pending) &&
+            braid_transport_tls_accept(&pending->transport, &context->scratch, credentials);
     braid_credentials_unref(credentials);
+    if (!begun)
+        drop(pending, BRAID_LOG_SILENT, "no memory for a handshake");
     return begun;
 }
 
@@ -497,14 +504,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (is_behind_preamble(pending)) {
-        if (!braid_gate_is_ready(transport->fd, &pending->awaited))
-            return;
-        if (!begin_tls(pending)) {
-            drop(pending, BRAID_LOG_SILENT, "no memory for a handshake");
-            return;
-        }
-    }
+    if (is_behind_preamble(pending) && !begin_tls(pending))
+        return;
     if (transport->backlog)
         (void)transport->ops->flush(transport); /* what is wrong shows with the handshake */
     if (transport->ops->handshake(transport) == 0) {

@@ -416,7 +416,7 @@ START_TEST(defaults_are_those_of_the_table)
     ck_assert_uint_eq(config->max_sessions_per_key, 5000);
     ck_assert_uint_eq(config->max_half_open, 4096);
     ck_assert_uint_eq(config->max_half_open_per_source, 1024);
-    ck_assert_uint_eq(config->max_half_open_memory, 64 << 20);
+    ck_assert_uint_eq(config->max_half_open_memory, 32 << 20);
     ck_assert_uint_eq(config->hello_time, 5000);
     ck_assert_uint_eq(config->max_join_failures, 100);
     ck_assert_ptr_null(config->user.name);

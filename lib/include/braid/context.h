@@ -77,7 +77,7 @@ BRAID_EXPORT int braid_group_set_max_half_open(struct braid_group *group, unsign
 /**
  * Limits the memory that these hold together, what TLS takes for them included.
  *
- * @param bytes at least 1 MiB; default 64 MiB
+ * @param bytes at least 1 MiB; default 32 MiB
  * @return 0, or -1 when out of range
  */
 BRAID_EXPORT int braid_group_set_max_half_open_memory(struct braid_group *group, size_t bytes);
