@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Client and server of bench/paths, each in its namespace; a process for every connection.
+"""Client and server of bench/paths, each in its namespace; a process for every connection, which the
+server has at hand before it comes.
 
 A client opens with one line of JSON that says what is to be done:
 
@@ -29,6 +30,7 @@ CHUNK = 256 * 1024
 BIN = 0.05  # seconds: the timeline's resolution
 ECHO = 64
 GIVE_UP = 150  # seconds without a byte
+SPARE = 4  # connections at the same time
 
 
 class Receiver:
@@ -210,24 +212,31 @@ def serve_one(sock, directory):
         sock.recv(1)
 
 
+def serve_next(listener, directory):
+    """One connection, in a process of its own."""
+    sock, _ = listener.accept()
+    listener.close()
+    try:
+        serve_one(sock, directory)
+    except (OSError, ValueError):
+        pass
+
+
 def serve(port, directory):
-    """Until it is killed."""
+    """Until it is killed. Who accepts is there already: a fork takes as long as a round trip."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     parent = os.getpid()
+    done, done_by = os.pipe()
     with socket.create_server(("0.0.0.0", port), backlog=128) as listener:
+        os.write(done_by, bytes(SPARE))
         print("listening", flush=True)
-        while True:
-            sock, _ = listener.accept()
+        while os.read(done, 1):
             if os.fork() != 0:
-                sock.close()
                 continue
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
             if os.getppid() == parent:
-                listener.close()
-                try:
-                    serve_one(sock, directory)
-                except (OSError, ValueError):
-                    pass
+                serve_next(listener, directory)
+                os.write(done_by, b"1")
             os._exit(0)
 
 

@@ -178,6 +178,18 @@ int braid_session_take_data(struct braid_subflow *subflow, const struct braid_pa
     return 0;
 }
 
+/*
+ * Whether these are the first bytes of a subflow, or the first so many that tell the peer a rate: it
+ * gives the subflow next to nothing until it knows both.
+ */
+static bool tells_news(const struct braid_subflow *subflow, uint64_t len)
+{
+    uint64_t before = subflow->received - len;
+
+    return subflow->session->subflow_count > 1 &&
+           (before == 0 || (before < BRAID_BURST_LEAST && subflow->received >= BRAID_BURST_LEAST));
+}
+
 static int on_data(struct braid_subflow *subflow, const struct braid_parsed *parsed,
                    struct braid_chunk *chunk, uint64_t now)
 {
@@ -197,7 +209,7 @@ static int on_data(struct braid_subflow *subflow, const struct braid_parsed *par
     session->unacked += parsed->len;
     at_once = session->unacked >= ack_threshold(session) || is_held_up(session, now) ||
               (parsed->flags & BRAID_DATA_AGAIN) != 0 || buf->next == session->final ||
-              (subflow->received == parsed->len && session->subflow_count > 1);
+              tells_news(subflow, parsed->len);
     session->ack_on = subflow;
     braid_session_owe_ack(session, at_once, now);
     if (buf->next > before)

@@ -67,6 +67,17 @@ void braid_sockopt_max_rate(int fd, uint64_t bytes)
     (void)setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof rate);
 }
 
+void braid_sockopt_pace(int fd)
+{
+    unsigned long rate = 0;
+    socklen_t len = sizeof rate;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &len) != 0 || rate != ULONG_MAX)
+        return;
+    rate--; /* any limit will do */
+    (void)setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof rate);
+}
+
 int braid_sockopt_congestion(int fd, const char *name)
 {
     socklen_t len = (socklen_t)strlen(name);

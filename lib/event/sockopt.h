@@ -32,6 +32,12 @@ int braid_sockopt_device(int fd, const char *interface);
 /* SO_MAX_PACING_RATE, bytes a second. */
 void braid_sockopt_max_rate(int fd, uint64_t bytes);
 
+/*
+ * Has TCP pace what it sends, at its own rate, where nothing does yet. The ends of unpaced trains of
+ * segments tell CUBIC to leave slow start at half of what the path holds (HyStart, as Linux has it).
+ */
+void braid_sockopt_pace(int fd);
+
 /* TCP_CONGESTION; 0 or an errno. */
 int braid_sockopt_congestion(int fd, const char *name);
 

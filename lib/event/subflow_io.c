@@ -20,9 +20,12 @@
 /* With less room than this left of what is known, the socket is asked anew. */
 #define ROOM_SMALL 16384u
 
+/* Microseconds of a round trip from which on pacing is worth its timers. */
+#define PACED_FROM 1000u
+
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
-static void sample(struct braid_subflow_io *subflow, uint64_t now);
+static uint32_t sample(struct braid_subflow_io *subflow, uint64_t now);
 
 /* ---- life ---- */
 
@@ -99,7 +102,8 @@ static void read_more(struct braid_subflow_io *subflow)
 static void start(struct braid_subflow_io *subflow, uint64_t now)
 {
     read_more(subflow);
-    sample(subflow, now);
+    if (sample(subflow, now) >= PACED_FROM)
+        braid_sockopt_pace(subflow->transport.fd);
     TAILQ_INSERT_TAIL(&subflow->io->subflows, subflow, link);
     subflow->lowat = braid_subflow_lowat(subflow->subflow);
     braid_subflow_set_room(subflow->subflow, subflow->lowat);
@@ -316,7 +320,8 @@ void braid_subflow_io_condemn(struct braid_subflow_io *subflow, const char *why)
 
 /* ---- writing ---- */
 
-static void sample(struct braid_subflow_io *subflow, uint64_t now)
+/* Has the core know what the socket says; returns the round trip, microseconds, 0: unknown. */
+static uint32_t sample(struct braid_subflow_io *subflow, uint64_t now)
 {
     struct braid_sample taken;
     size_t lowat;
@@ -324,7 +329,7 @@ static void sample(struct braid_subflow_io *subflow, uint64_t now)
     subflow->sampled = now;
     subflow->busy = false;
     if (!subflow->transport.tcp || !braid_sockopt_sample(subflow->transport.fd, &taken))
-        return;
+        return 0;
     subflow->busy = taken.outq > 0;
     braid_subflow_sample(subflow->subflow, &taken, now);
     if (subflow->slot != NULL)
@@ -335,18 +340,19 @@ static void sample(struct braid_subflow_io *subflow, uint64_t now)
         subflow->lowat_set = true;
         braid_sockopt_lowat(subflow->transport.fd, lowat);
     }
+    return taken.rtt;
 }
 
 void braid_subflow_io_cut(struct braid_subflow_io *subflow, uint64_t now)
 {
-    sample(subflow, now); /* what had arrived until now is no sign of life later */
+    (void)sample(subflow, now); /* what had arrived until now is no sign of life later */
     braid_subflow_cut(subflow->subflow, now);
 }
 
 void braid_subflow_io_look(struct braid_subflow_io *subflow, uint64_t now)
 {
     if (now - subflow->sampled >= braid_subflow_sample_time(subflow->subflow))
-        sample(subflow, now);
+        (void)sample(subflow, now);
 }
 
 void braid_subflow_io_refresh(struct braid_subflow_io *subflow, uint64_t now)
