@@ -83,7 +83,8 @@ static bool helps(const struct braid_session *session, const struct braid_subflo
     uint64_t room = session->limit > session->next + n ? session->limit - session->next - n : 0;
     uint64_t meanwhile = slow_at > fast_at ? slow_at - fast_at : 0;
 
-    if (slow_at > alone + alone / 4)
+    /* What is not proven may be half as fast as it seems. */
+    if (slow_at > (braid_subflow_on_probation(slow) ? alone / 2 : alone + alone / 4))
         return false;
     meanwhile = braid_estimator_rate(&fast->estimator) * meanwhile / 1000000;
     return meanwhile * BLEST_PERCENT / 100 <= room;
