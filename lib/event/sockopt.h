@@ -33,8 +33,9 @@ int braid_sockopt_device(int fd, const char *interface);
 void braid_sockopt_max_rate(int fd, uint64_t bytes);
 
 /*
- * Has TCP pace what it sends, at its own rate, where nothing does yet. The ends of unpaced trains of
- * segments tell CUBIC to leave slow start at half of what the path holds (HyStart, as Linux has it).
+ * Has TCP pace what it sends, at its own rate, where nothing does yet. Trains of segments that are
+ * not paced tell CUBIC to leave slow start at half of what the path holds (HyStart, as Linux has
+ * it).
  */
 void braid_sockopt_pace(int fd);
 
