@@ -179,8 +179,8 @@ int braid_session_take_data(struct braid_subflow *subflow, const struct braid_pa
 }
 
 /*
- * Whether these are the first bytes of a subflow, or the first so many that tell the peer a rate: it
- * gives the subflow next to nothing until it knows both.
+ * Whether these are the first bytes of a subflow, or the first so many that tell the peer a rate.
+ * It gives the subflow next to nothing until it knows of both.
  */
 static bool tells_news(const struct braid_subflow *subflow, uint64_t len)
 {

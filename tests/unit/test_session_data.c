@@ -280,6 +280,26 @@ START_TEST(test_delayed_ack)
 }
 END_TEST
 
+/* From 4 KiB on the peer knows what a subflow is worth, however small the pieces of them were. */
+START_TEST(test_first_bytes_are_told)
+{
+    single_local(&s, 2);
+    ck_assert_int_eq(feed_data(&s, 1, 0, 1000, 0), 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 1000/524288 1:1000");
+    ck_assert_int_eq(feed_data(&s, 1, 1000, 3095, 0), 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "");
+    ck_assert_int_eq(feed_data(&s, 1, 4095, 1, 0), 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "ACK 4096/524288 1:4096");
+    ck_assert_int_eq(feed_data(&s, 1, 4096, 5000, 0), 0);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 1), "");
+    single_free(&s);
+}
+END_TEST
+
 START_TEST(test_ack_rides_along)
 {
     single_local(&s, 1);
@@ -547,6 +567,7 @@ int main(void)
         {test_rest_outlives_ack, 0},
         {test_delayed_ack, 0},
         {test_ack_rides_along, 0},
+        {test_first_bytes_are_told, 0},
         {test_ack_at_once, 0},
         {test_limit_moves_with_drain, 0},
         {test_out_of_order, 0},
