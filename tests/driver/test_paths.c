@@ -4,14 +4,17 @@
  * backups are for.
  */
 #include <check.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "event/clock.h"
 #include "event/context.h"
 #include "event/session_io.h"
+#include "event/sockopt.h"
 #include "event/subflow_io.h"
 
 #include "path_world.h"
@@ -102,6 +105,31 @@ START_TEST(sockets_have_the_paths_options)
         getsockopt(first_subflow()->transport.fd, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
     ck_assert_str_eq(name, "reno");
     ck_assert_uint_eq(w.lines, 0);
+}
+END_TEST
+
+static unsigned long pacing_of(int fd)
+{
+    unsigned long rate = 0;
+    socklen_t len = sizeof rate;
+
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &len), 0);
+    return rate;
+}
+
+/* At no rate of its own, and a rate that somebody has set is left alone. */
+START_TEST(pacing_is_no_limit)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_uint_eq(pacing_of(fd), ULONG_MAX); /* which TCP takes for: no pacing */
+    braid_sockopt_pace(fd);
+    ck_assert_uint_eq(pacing_of(fd), ULONG_MAX - 1);
+    braid_sockopt_max_rate(fd, 1000000);
+    braid_sockopt_pace(fd);
+    ck_assert_uint_eq(pacing_of(fd), 1000000);
+    close(fd);
 }
 END_TEST
 
@@ -354,6 +382,7 @@ int main(void)
     tcase_add_test(tc, each_path_has_its_source);
     tcase_add_test(tc, an_interface_is_bound_to);
     tcase_add_test(tc, sockets_have_the_paths_options);
+    tcase_add_test(tc, pacing_is_no_limit);
     tcase_add_test(tc, unknown_congestion_control_is_told_once);
     tcase_add_test(tc, descriptions_are_checked);
     tcase_add_test(tc, all_paths_join);

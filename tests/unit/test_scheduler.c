@@ -106,6 +106,33 @@ START_TEST(test_slow_path_helps_with_much)
 }
 END_TEST
 
+/* What a path seems to be is halved until it has shown it: here, it would be the later one. */
+START_TEST(test_unproven_path_helps_with_more)
+{
+    const uint64_t first[] = {0, 5000};
+
+    single_local(&s, 2);
+    braid_subflow_set_path(s.flow[1].subflow, 1);
+    path(0, 10000, 1000000);
+    path(1, 20000, 1000000);
+    single_write(&s, 5000);
+    single_send(&s);
+    ck_assert_int_eq(feed_ack(&s, 0, 5000, 1u << 20, 1, first), 0);
+    single_write(&s, 5000);
+    single_send(&s);
+    room(0, 0);
+    room(1, 1u << 20);
+    single_write(&s, 20000);
+    ck_assert_int_eq(taken(), 1); /* for a copy, as a trial */
+    ck_assert(single_send_some(&s, SIZE_MAX, 64));
+    path(1, 20000, 1000000);       /* which has arrived, but the peer has not said so */
+    ck_assert_int_eq(taken(), -1); /* 25 ms alone, 20 ms for a frame there */
+    single_write(&s, 180000);
+    ck_assert_int_eq(taken(), 1);
+    single_free(&s);
+}
+END_TEST
+
 /* A short message does not wait for another, equal path that has no room. */
 START_TEST(test_short_message_goes_at_once)
 {
@@ -277,6 +304,7 @@ int main(void)
         {test_queue_counts, 0},
         {test_slow_path_stays_idle, 0},
         {test_slow_path_helps_with_much, 0},
+        {test_unproven_path_helps_with_more, 0},
         {test_short_message_goes_at_once, 0},
         {test_again_does_not_wait, 0},
         {test_little_room_is_none, 0},
