@@ -12,6 +12,7 @@
 #include "session_internal.h"
 
 #define BLEST_PERCENT 120u /* margin for rates that are guesses */
+#define KNOWN_WELL 65536u  /* bytes delivered: what a subflow is worth is no guess any more */
 
 /*
  * Bytes that wait to be sent for the first time. When the application waits for room there are more
@@ -72,6 +73,12 @@ static struct braid_subflow *earliest(const struct braid_session *session, enum 
     return best;
 }
 
+/* Beside a subflow that is known well, one that is not may be half as fast as it seems. */
+static bool is_doubtful(const struct braid_subflow *subflow, const struct braid_subflow *beside)
+{
+    return beside->confirmed >= KNOWN_WELL && braid_subflow_on_probation(subflow);
+}
+
 /* Whether sending on `slow` now would help, though `fast` is full. */
 static bool helps(const struct braid_session *session, const struct braid_subflow *slow,
                   const struct braid_subflow *fast, uint64_t waiting)
@@ -83,8 +90,7 @@ static bool helps(const struct braid_session *session, const struct braid_subflo
     uint64_t room = session->limit > session->next + n ? session->limit - session->next - n : 0;
     uint64_t meanwhile = slow_at > fast_at ? slow_at - fast_at : 0;
 
-    /* What is not proven may be half as fast as it seems. */
-    if (slow_at > (braid_subflow_on_probation(slow) ? alone / 2 : alone + alone / 4))
+    if (slow_at > (is_doubtful(slow, fast) ? alone / 2 : alone + alone / 4))
         return false;
     meanwhile = braid_estimator_rate(&fast->estimator) * meanwhile / 1000000;
     return meanwhile * BLEST_PERCENT / 100 <= room;

@@ -109,15 +109,20 @@ END_TEST
 /* What a path seems to be is halved until it has shown it: here, it would be the later one. */
 START_TEST(test_unproven_path_helps_with_more)
 {
-    const uint64_t first[] = {0, 5000};
-
     single_local(&s, 2);
     braid_subflow_set_path(s.flow[1].subflow, 1);
     path(0, 10000, 1000000);
     path(1, 20000, 1000000);
-    single_write(&s, 5000);
-    single_send(&s);
-    ck_assert_int_eq(feed_ack(&s, 0, 5000, 1u << 20, 1, first), 0);
+    room(1, 0);
+    for (uint64_t n = 10000; n <= 70000; n += 10000) { /* until the first is well known */
+        const uint64_t counts[] = {0, n};
+
+        room(0, 1u << 20);
+        single_write(&s, 10000);
+        single_send(&s);
+        ck_assert_int_eq(feed_ack(&s, 0, n, 1u << 20, 1, counts), 0);
+        path(0, 10000, 1000000);
+    }
     single_write(&s, 5000);
     single_send(&s);
     room(0, 0);
