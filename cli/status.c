@@ -36,7 +36,7 @@ static const struct status_kind tunnel_kind = {
     "tunnel",
     "sessions",
     "paths",
-    12,
+    13,
     {
         {"name", "name", STATUS_TEXT},
         {"role", "role", STATUS_TEXT},
@@ -48,6 +48,7 @@ static const struct status_kind tunnel_kind = {
         {"mode", "mode", STATUS_TEXT},
         {"grace", "grace", STATUS_NUMBER},
         {"security", "security", STATUS_TEXT},
+        {"protocol", "protocol", STATUS_TEXT},
         {"sessions", "session_count", STATUS_NUMBER},
         {"total", "total", STATUS_NUMBER},
     },
@@ -76,7 +77,7 @@ static const struct status_kind session_kind = {
     "session",
     "subflows",
     NULL,
-    15,
+    16,
     {
         {"id", "id", STATUS_TEXT},
         {"tunnel", NULL, STATUS_TEXT},
@@ -93,6 +94,7 @@ static const struct status_kind session_kind = {
         {"lost", "lost", STATUS_NUMBER},
         {"age", "age", STATUS_NUMBER},
         {"key", "key", STATUS_TEXT},
+        {"protocol", "protocol", STATUS_TEXT},
     },
 };
 static const struct status_kind subflow_kind = {

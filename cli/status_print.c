@@ -11,12 +11,13 @@
 
 /* ---- table ----------------------------------------------------------------------------------- */
 
-#define COLUMNS 10
+#define COLUMNS 11
 #define CELL 160 /* two addresses; longer unix paths are cut off */
 
 static const struct table_column columns[COLUMNS] = {
-    {"SESSION", false}, {"ADDRESS", false}, {"STATE", false}, {"SENT", true}, {"RECEIVED", true},
-    {"RESENT", true},   {"RTT", true},      {"RATE", true},   {"AGE", true},  {"KEY", false},
+    {"SESSION", false}, {"ADDRESS", false}, {"STATE", false},    {"SENT", true},
+    {"RECEIVED", true}, {"RESENT", true},   {"RTT", true},       {"RATE", true},
+    {"AGE", true},      {"KEY", false},     {"PROTOCOL", false},
 };
 
 static int add_subflow(struct table *table, const struct status_record *subflow)
@@ -31,6 +32,7 @@ static int add_subflow(struct table *table, const struct status_record *subflow)
         units_bytes(status_number(subflow, SUBFLOW_SENT), text[0]),
         units_bytes(status_number(subflow, SUBFLOW_RECEIVED), text[1]),
         units_bytes(status_number(subflow, SUBFLOW_RESENT), text[2]),
+        "",
         "",
         "",
         "",
@@ -70,6 +72,7 @@ static int add_session(struct table *table, const struct status_record *session)
         "",
         units_age(status_number(session, SESSION_AGE), text[3]),
         status_text(session, SESSION_KEY),
+        status_text(session, SESSION_PROTOCOL),
     };
     int result = table_add_row(table, cells);
 
@@ -89,7 +92,10 @@ static void write_items(const struct status_record *record, size_t field, FILE *
     }
 }
 
-/* "local web: 127.0.0.1:8080 > 127.0.0.1:7000, 4 subflows, aggregate, security none" */
+/*
+ * "local web: 127.0.0.1:8080 > 127.0.0.1:7000, 4 subflows, aggregate, security none, protocol
+ * braid"
+ */
 static void write_tunnel(const struct status_record *tunnel, FILE *out)
 {
     fprintf(out, "%s %s: ", status_text(tunnel, TUNNEL_ROLE), status_text(tunnel, TUNNEL_NAME));
@@ -108,8 +114,12 @@ static void write_tunnel(const struct status_record *tunnel, FILE *out)
                 status_number(tunnel, TUNNEL_SUBFLOWS) == 1 ? "" : "s",
                 status_text(tunnel, TUNNEL_MODE));
     }
-    fprintf(out, ", security %s; %" PRIu64 " session%s, %" PRIu64 " in all",
-            status_text(tunnel, TUNNEL_SECURITY), status_number(tunnel, TUNNEL_SESSIONS),
+    fprintf(out, ", security %s", status_text(tunnel, TUNNEL_SECURITY));
+    if (tunnel->values[TUNNEL_PROTOCOL].present) {
+        fprintf(out, ", protocol %s", status_text(tunnel, TUNNEL_PROTOCOL));
+    }
+    fprintf(out, "; %" PRIu64 " session%s, %" PRIu64 " in all",
+            status_number(tunnel, TUNNEL_SESSIONS),
             status_number(tunnel, TUNNEL_SESSIONS) == 1 ? "" : "s",
             status_number(tunnel, TUNNEL_TOTAL));
 }

@@ -194,6 +194,7 @@ void session_write_status(const struct session *session, FILE *out)
     record_value(out, "client", session->client);
     record_value(out, "target", target_text(session));
     record_value(out, "state", state_text(session));
+    record_value(out, "protocol", info.protocol == BRAID_PROTOCOL_SEED ? "seed" : "braid");
     if (*info.identity != '\0') {
         record_value(out, "key", info.identity);
     }

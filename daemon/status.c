@@ -95,6 +95,14 @@ static const char *security_name(const struct config_tunnel *config)
     return config->protection != NULL ? "key" : "none";
 }
 
+static const char *protocol_name(const struct config_tunnel *config)
+{
+    if (config->seed) {
+        return "seed";
+    }
+    return config->accept_seed ? "either" : "braid";
+}
+
 static void write_tunnel(FILE *out, struct tunnel *tunnel)
 {
     const struct config_tunnel *config = tunnel->config;
@@ -118,6 +126,7 @@ static void write_tunnel(FILE *out, struct tunnel *tunnel)
         fprintf(out, " max-subflows=%u", config->max_subflows);
     }
     record_value(out, "security", security_name(config));
+    record_value(out, "protocol", protocol_name(config));
     fprintf(out, " sessions=%u total=%llu\n",
             atomic_load_explicit(&tunnel->sessions, memory_order_relaxed),
             atomic_load_explicit(&tunnel->total, memory_order_relaxed));

@@ -27,6 +27,7 @@ void braid_stream_get_info(const struct braid_stream *stream, struct braid_strea
         .subflows = stats.subflows,
         .subflows_lost = stats.subflows_lost,
         .established = stats.established,
+        .protocol = braid_session_speaks_seed(io->session) ? BRAID_PROTOCOL_SEED : BRAID_PROTOCOL_1,
         .identity = io->identity.name,
     };
 }

@@ -58,7 +58,7 @@ def test_a_key_is_named(world, target):
     for daemon in ends:
         assert daemon.status_json()['tunnels'][0]['security'] == 'key'
         assert session_of(daemon)['key'] == 'laptop'
-        assert re.search(r' KEY\n.* laptop\n', daemon.braid_status().stdout)
+        assert re.search(r' KEY +PROTOCOL\n.* laptop +braid\n', daemon.braid_status().stdout)
     client.close()
     served.close()
     for daemon in ends:

@@ -67,6 +67,23 @@ def test_both_formats_on_one_port(world, target):
         exchange(world.connect(local.address), target.accept, 200_001, 100_003)
 
 
+def test_the_status_tells_them_apart(world, echo):
+    remote = world.remote(echo.address, section='accept-seed = yes')
+    old = world.local(remote.address, name='old', **SEED)
+    new = world.local(remote.address, name='new')
+    clients = {name: world.connect(daemon.address) for name, daemon in (('seed', old),
+                                                                        ('braid', new))}
+    for client in clients.values():
+        net.ping(client)
+    for name, daemon in (('seed', old), ('braid', new)):
+        tunnel = daemon.status_json()['tunnels'][0]
+        assert tunnel['protocol'] == name
+        assert [session['protocol'] for session in tunnel['sessions']] == [name]
+    tunnel = remote.status_json()['tunnels'][0]
+    assert tunnel['protocol'] == 'either'
+    assert sorted(session['protocol'] for session in tunnel['sessions']) == ['braid', 'seed']
+
+
 @pytest.mark.parametrize('section', ['protocol = seed', 'accept-seed = yes'])
 @pytest.mark.parametrize('streams', [1, 3, 16])
 def test_its_client(world, echo, section, streams):

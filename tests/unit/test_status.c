@@ -45,21 +45,21 @@ static const char *const whole[] = {
     "half-open-memory=2048 turned-away=40 turned-away-source=1 turned-away-failures=2 "
     "turned-away-key=0 join-failures=5 config=/a%20b",
     "tunnel name=web role=local listen=127.0.0.1:80,unix:/a%2Cb remote=127.0.0.1:7000 subflows=4 "
-    "mode=aggregate grace=60000000 security=none sessions=1 total=5",
+    "mode=aggregate grace=60000000 security=none protocol=braid sessions=1 total=5",
     "path tunnel=web name=dsl%2C1 interface=eth0 source=192.0.2.7 remote=127.0.0.1:7000,[::1]:7 "
     "priority=primary state=up age=3000000 subflows=1 rtt=85 rate=125000",
     "path tunnel=web name=lte remote=127.0.0.1:7000 priority=backup state=down age=61000000 "
     "subflows=0 rtt=0 rate=0 error=refused",
     "tunnel name=web role=remote listen=127.0.0.1:7000 target=127.0.0.1:81 max-subflows=16 "
-    "security=none sessions=1 total=5",
+    "security=none protocol=either sessions=1 total=5",
     "session id=00000000000000ff tunnel=web role=local client=127.0.0.1:5 target=127.0.0.1:7000 "
-    "state=open sent=1 received=2 resent=3 age=4000000 key=laptop future=x",
+    "state=open sent=1 received=2 resent=3 age=4000000 key=laptop protocol=braid future=x",
     "subflow session=00000000000000ff index=0 path=0 path-name=dsl local=127.0.0.1:6 "
     "peer=127.0.0.1:7000 "
     "state=active sent=1 received=2 resent=0 rtt=85 rate=125000",
     "weather kind=unknown",
     "session id=00000000000000ff tunnel=web role=remote client=127.0.0.1:6 target=127.0.0.1:81 "
-    "state=open sent=2 received=1 resent=0 age=4000000",
+    "state=open sent=2 received=1 resent=0 age=4000000 protocol=seed",
     "subflow session=00000000000000ff index=0 path=0 local=127.0.0.1:7000 peer=127.0.0.1:6 "
     "state=active sent=2 received=1 resent=0 rtt=0 rate=0",
     NULL,
@@ -93,7 +93,8 @@ START_TEST(test_json)
         "b\"},\"tunnels\":["
         "{\"name\":\"web\",\"role\":\"local\",\"listen\":[\"127.0.0.1:80\",\"unix:/a,b\"],"
         "\"remote\":[\"127.0.0.1:7000\"],\"subflows\":4,\"mode\":\"aggregate\","
-        "\"grace\":60000000,\"security\":\"none\",\"session_count\":1,\"total\":5,\"paths\":["
+        "\"grace\":60000000,\"security\":\"none\",\"protocol\":\"braid\","
+        "\"session_count\":1,\"total\":5,\"paths\":["
         "{\"name\":\"dsl,1\",\"interface\":\"eth0\",\"source\":\"192.0.2.7\","
         "\"remote\":[\"127.0.0.1:7000\",\"[::1]:7\"],\"priority\":\"primary\","
         "\"state\":\"up\",\"age\":3000000,\"subflows\":1,\"rtt\":85,\"rate\":125000},"
@@ -102,7 +103,7 @@ START_TEST(test_json)
         "\"error\":\"refused\"}],\"sessions\":["
         "{\"id\":\"00000000000000ff\",\"client\":\"127.0.0.1:5\",\"target\":\"127.0.0.1:7000\","
         "\"state\":\"open\",\"sent\":1,\"received\":2,\"resent\":3,\"age\":4000000,\"key\":"
-        "\"laptop\","
+        "\"laptop\",\"protocol\":\"braid\","
         "\"subflows\":["
         "{\"index\":0,\"path\":0,\"path_name\":\"dsl\",\"local\":\"127.0.0.1:6\",\"peer\":\"127.0."
         "0.1:7000\","
@@ -110,9 +111,11 @@ START_TEST(test_json)
         "\"rate\":125000}]}]},"
         "{\"name\":\"web\",\"role\":\"remote\",\"listen\":[\"127.0.0.1:7000\"],"
         "\"target\":\"127.0.0.1:81\",\"max_subflows\":16,\"security\":\"none\","
+        "\"protocol\":\"either\","
         "\"session_count\":1,\"total\":5,\"paths\":[],\"sessions\":["
         "{\"id\":\"00000000000000ff\",\"client\":\"127.0.0.1:6\",\"target\":\"127.0.0.1:81\","
-        "\"state\":\"open\",\"sent\":2,\"received\":1,\"resent\":0,\"age\":4000000,\"subflows\":["
+        "\"state\":\"open\",\"sent\":2,\"received\":1,\"resent\":0,\"age\":4000000,"
+        "\"protocol\":\"seed\",\"subflows\":["
         "{\"index\":0,\"path\":0,\"local\":\"127.0.0.1:7000\",\"peer\":\"127.0.0.1:6\","
         "\"state\":\"active\",\"sent\":2,\"received\":1,\"resent\":0,\"rtt\":0,\"rate\":0}]}]}"
         "]}\n");
@@ -137,24 +140,24 @@ START_TEST(test_table)
         "2 of 10 sessions, 1.00 MiB of 4.00 MiB in buffers, 2.00 MiB resident\n"
         "3 half-open with 2.00 KiB, 43 turned away so far, 5 failed\n"
         "\n"
-        "local web: 127.0.0.1:80, unix:/a,b > 127.0.0.1:7000, 4 subflows, aggregate, security none;"
-        " 1 session, 5 in all\n"
+        "local web: 127.0.0.1:80, unix:/a,b > 127.0.0.1:7000, 4 subflows, aggregate, security none,"
+        " protocol braid; 1 session, 5 in all\n"
         "  path dsl,1: up for 3s, 1 subflow, 85 us, 1.00 Mbit/s; eth0 192.0.2.7 > 127.0.0.1:7000,"
         " [::1]:7\n"
         "  path lte: backup, down for 1m 01s (refused), 0 subflows; > 127.0.0.1:7000\n"
         "SESSION           ADDRESS                       STATE  SENT RECEIVED RESENT   RTT"
-        "        RATE AGE  KEY\n"
+        "        RATE AGE  KEY     PROTOCOL\n"
         "00000000000000ff  127.0.0.1:5                   open    1 B      2 B    3 B"
-        "                    4s  laptop\n"
+        "                    4s  laptop  braid\n"
         "  0 path dsl      127.0.0.1:6 > 127.0.0.1:7000  active  1 B      2 B    0 B 85 us"
         " 1.00 Mbit/s\n"
         "\n"
-        "remote web: 127.0.0.1:7000 > 127.0.0.1:81, at most 16 subflows, security none;"
-        " 1 session, 5 in all\n"
+        "remote web: 127.0.0.1:7000 > 127.0.0.1:81, at most 16 subflows, security none,"
+        " protocol either; 1 session, 5 in all\n"
         "SESSION           ADDRESS                       STATE  SENT RECEIVED RESENT   RTT"
-        "        RATE AGE  KEY\n"
+        "        RATE AGE  KEY     PROTOCOL\n"
         "00000000000000ff  127.0.0.1:6                   open    2 B      1 B    0 B"
-        "                    4s\n"
+        "                    4s          seed\n"
         "  0 path 0        127.0.0.1:7000 > 127.0.0.1:6  active  2 B      1 B    0 B\n");
     free(text);
 }

@@ -233,15 +233,16 @@ struct braid_subflow_info {
 
 /** A stream as it stands; a snapshot. */
 struct braid_stream_info {
-    uint64_t id;             /**< the session's */
-    uint64_t bytes_sent;     /**< accepted from the application */
-    uint64_t bytes_received; /**< drained by the application */
-    uint64_t bytes_resent;   /**< sent again on another subflow, dead subflows' included */
-    uint64_t backlog;        /**< accepted and not acknowledged by the peer */
-    uint64_t unread;         /**< arrived and not drained */
-    unsigned subflows;       /**< alive now */
-    unsigned subflows_lost;  /**< died so far */
-    bool established;        /**< the peer has answered */
+    uint64_t id;                  /**< the session's */
+    uint64_t bytes_sent;          /**< accepted from the application */
+    uint64_t bytes_received;      /**< drained by the application */
+    uint64_t bytes_resent;        /**< sent again on another subflow, dead subflows' included */
+    uint64_t backlog;             /**< accepted and not acknowledged by the peer */
+    uint64_t unread;              /**< arrived and not drained */
+    unsigned subflows;            /**< alive now */
+    unsigned subflows_lost;       /**< died so far */
+    bool established;             /**< the peer has answered */
+    enum braid_protocol protocol; /**< what is spoken: BRAID_PROTOCOL_1 or BRAID_PROTOCOL_SEED */
     /** Name of the key, or of the certificate, that the peer has proven or has to prove; valid as
      * long as the stream is. "": it has not to prove any. */
     const char *identity;
