@@ -9,7 +9,6 @@
 #define END_TIMEOUT 2000000u  /* for CLOSE or RESET to be written */
 #define CLOSE_LOOK 50000u     /* for it to be found silent */
 #define ASKED_MAX 3u          /* doublings of the time between two questions for the limit */
-#define BACKLOG_MAX 262144u   /* committed and never sent; more waits with the application */
 #define POOL_SHARE 5u         /* of the pool's cap, that one direction may hold */
 #define ROOM_MIN 4096u        /* less room than this is none */
 #define ROOM_AGAIN 65536u     /* room worth waking the application for */
@@ -232,11 +231,11 @@ static size_t app_room(const struct braid_session *session)
     uint64_t held = session->sendbuf.end - session->sendbuf.una;
     uint64_t room;
 
-    if (session->shut || session->state != BRAID_SESSION_OPEN || unsent >= BACKLOG_MAX ||
+    if (session->shut || session->state != BRAID_SESSION_OPEN || unsent >= BRAID_BACKLOG_MAX ||
         held >= session->config.window ||
         braid_pool_pressure(session->pool) >= BRAID_PRESSURE_SHORT)
         return 0;
-    room = BACKLOG_MAX - unsent;
+    room = BRAID_BACKLOG_MAX - unsent;
     if (room > session->config.window - held)
         room = session->config.window - held;
     return (size_t)room;

@@ -11,11 +11,9 @@
 
 #include "session_internal.h"
 
-#define FRAME_MAX 65000u
-#define FRAME_TLS (16384u - BRAID_DATA_HEAD) /* with its header, what one record of TLS holds */
 #define WRITE_TIME 10u     /* milliseconds that one write, or a frame of it, may occupy a path */
 #define PROBE_HELLO 14000u /* a first flight */
-#define BURST_MAX 262144u
+#define BURST_MAX BRAID_BACKLOG_MAX
 
 struct builder {
     struct braid_session *session;
@@ -217,7 +215,7 @@ static uint64_t carries(const struct braid_subflow *subflow, uint64_t max)
 
 uint64_t braid_subflow_frame(const struct braid_subflow *subflow)
 {
-    return carries(subflow, subflow->session->config.tls ? FRAME_TLS : FRAME_MAX);
+    return carries(subflow, BRAID_FRAME_MAX);
 }
 
 /* Plans one DATA frame of at most len bytes; returns its payload's length, 0: no room. */

@@ -18,8 +18,8 @@
  */
 #define RECORDS_MAX (1u << 22)
 
-/* A record's header, tag and type: more than it grows by. */
-#define RECORD_EXTRA 64u
+/* Of a piece, so much is worth a record of its own: cheaper than to fill one up with copies. */
+#define RECORD_DIRECT 12288u
 
 /* ---- the socket ---- */
 
@@ -42,57 +42,67 @@ static bool hold(struct braid_tls *tls, const uint8_t *bytes, size_t len)
 }
 
 /* Writes what the socket takes; returns how much, or -1 with errno. */
-static ssize_t send_some(const struct braid_tls *tls, const uint8_t *bytes, size_t len)
+static ssize_t send_some(const struct braid_tls *tls, const uint8_t *bytes, size_t len, int flags)
 {
     ssize_t n;
 
     do
-        n = send(tls->fd, bytes, len, MSG_NOSIGNAL);
+        n = send(tls->fd, bytes, len, MSG_NOSIGNAL | flags);
     while (n < 0 && errno == EINTR);
     return n < 0 && errno == EAGAIN ? 0 : n;
 }
 
-/* Writes what is in the scratch, or holds it; -1: the connection is lost, errno says why. */
-static int send_out(struct braid_tls *tls)
+/* Writes bytes or holds them; -1: the connection is lost, errno says why. */
+static int send_or_hold(struct braid_tls *tls, const uint8_t *bytes, size_t len, int flags)
 {
-    struct braid_tls_scratch *scratch = tls->scratch;
-    size_t len = scratch->fill;
     ssize_t n = 0;
 
-    scratch->fill = 0;
     if (tls->held_len == 0 && len > 0)
-        n = send_some(tls, scratch->out, len);
+        n = send_some(tls, bytes, len, flags);
     if (n < 0)
         return -1;
-    if ((size_t)n < len && !hold(tls, scratch->out + n, len - (size_t)n)) {
+    if ((size_t)n < len && !hold(tls, bytes + n, len - (size_t)n)) {
         errno = ENOMEM;
         return -1;
     }
     return 0;
 }
 
-/* OpenSSL's writing end. It never blocks: what there is no room for is kept. */
+/* The same of what is in the scratch. */
+static int send_out(struct braid_tls *tls, int flags)
+{
+    size_t len = tls->scratch->fill;
+
+    tls->scratch->fill = 0;
+    return send_or_hold(tls, tls->scratch->out, len, flags);
+}
+
+/*
+ * OpenSSL's writing end. It never blocks: what there is no room for is kept. What is small waits
+ * for more, a whole record goes straight from OpenSSL's buffer into the socket's; TCP is told
+ * whether another follows in the same write, so that it sends them together.
+ */
 static int on_bio_write(BIO *bio, const char *bytes, int len)
 {
     struct braid_tls *tls = BIO_get_data(bio);
     struct braid_tls_scratch *scratch = tls->scratch;
     size_t n = (size_t)len;
+    int result = 0;
 
     BIO_clear_retry_flags(bio);
-    if (scratch->fill + n > sizeof scratch->out && send_out(tls) != 0) {
-        tls->error = errno;
-        return -1;
+    if (scratch->fill + n > sizeof scratch->out)
+        result = send_out(tls, MSG_MORE);
+    if (n > sizeof scratch->out) {
+        if (result == 0)
+            result = send_or_hold(tls, (const uint8_t *)bytes, n, tls->more ? MSG_MORE : 0);
+    } else {
+        memcpy(scratch->out + scratch->fill, bytes, n);
+        scratch->fill += n;
     }
-    if (n > sizeof scratch->out) { /* of a handshake, if ever */
-        if (!hold(tls, (const uint8_t *)bytes, n)) {
-            tls->error = ENOMEM;
-            return -1;
-        }
+    if (result == 0)
         return len;
-    }
-    memcpy(scratch->out + scratch->fill, bytes, n);
-    scratch->fill += n;
-    return len;
+    tls->error = errno;
+    return -1;
 }
 
 /* Its reading end: straight from the socket, until that has given less than it was asked for. */
@@ -231,7 +241,7 @@ static int tls_flush(struct braid_transport *transport)
     struct braid_tls *tls = transport->tls;
 
     while (tls->held_len > 0) {
-        ssize_t n = send_some(tls, tls->held + tls->held_at, tls->held_len);
+        ssize_t n = send_some(tls, tls->held + tls->held_at, tls->held_len, 0);
 
         if (n < 0)
             return (int)fail(transport, errno, NULL);
@@ -256,7 +266,7 @@ static int tls_flush(struct braid_transport *transport)
 static int finish(struct braid_transport *transport)
 {
     struct braid_tls *tls = transport->tls;
-    int result = send_out(tls);
+    int result = send_out(tls, 0);
 
     transport->backlog = tls->held_len > 0;
     return result == 0 ? 0 : (int)fail(transport, errno, NULL);
@@ -356,28 +366,52 @@ static ssize_t tls_read(struct braid_transport *transport, const struct iovec *v
     return (ssize_t)total;
 }
 
-/* Copies the next record's payload together; returns its length, 0: there is no more. */
-static size_t gather(uint8_t *record, const struct iovec *v, int count, int *at, size_t *offset)
+/* What a write has yet to carry. */
+struct source {
+    const struct iovec *v;
+    int count;
+    size_t offset; /* into the first of them */
+};
+
+/* Takes at most max bytes of the first piece; returns how many. */
+static size_t take(struct source *source, size_t max, const uint8_t **bytes)
+{
+    size_t left = source->v->iov_len - source->offset;
+    size_t n = left < max ? left : max;
+
+    *bytes = (const uint8_t *)source->v->iov_base + source->offset;
+    source->offset += n;
+    if (n == left) {
+        source->v++;
+        source->count--;
+        source->offset = 0;
+    }
+    return n;
+}
+
+/*
+ * Takes the next record's payload: out of one piece where that has enough, else copied together.
+ * Returns its length, 0: there is no more.
+ */
+static size_t next_record(struct source *source, uint8_t *copy, const uint8_t **record)
 {
     size_t fill = 0;
 
-    while (*at < count && fill < BRAID_TLS_RECORD) {
-        size_t left = v[*at].iov_len - *offset;
-        size_t n = left < BRAID_TLS_RECORD - fill ? left : BRAID_TLS_RECORD - fill;
+    if (source->count > 0 && source->v->iov_len - source->offset >= RECORD_DIRECT)
+        return take(source, BRAID_TLS_RECORD, record);
+    *record = copy;
+    while (source->count > 0 && fill < BRAID_TLS_RECORD) {
+        const uint8_t *bytes;
+        size_t n = take(source, BRAID_TLS_RECORD - fill, &bytes);
 
-        memcpy(record + fill, (const uint8_t *)v[*at].iov_base + *offset, n);
+        memcpy(copy + fill, bytes, n);
         fill += n;
-        *offset += n;
-        if (*offset == v[*at].iov_len) {
-            ++*at;
-            *offset = 0;
-        }
     }
     return fill;
 }
 
 /* Makes one record; 0, or -1 with errno. */
-static int encrypt(struct braid_transport *transport, size_t len)
+static int encrypt(struct braid_transport *transport, const uint8_t *record, size_t len)
 {
     struct braid_tls *tls = transport->tls;
     size_t written;
@@ -387,7 +421,7 @@ static int encrypt(struct braid_transport *transport, size_t len)
         tls->records = 0;
         (void)SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED); /* only said here */
     }
-    result = SSL_write_ex(tls->ssl, tls->scratch->record, len, &written);
+    result = SSL_write_ex(tls->ssl, record, len, &written);
     if (result == 1)
         return 0;
     if (judge(transport, result) == 0 || errno == EAGAIN) /* neither can be */
@@ -398,8 +432,9 @@ static int encrypt(struct braid_transport *transport, size_t len)
 static ssize_t tls_write(struct braid_transport *transport, const struct iovec *v, int count)
 {
     struct braid_tls *tls = transport->tls;
-    size_t total = 0, offset = 0, len;
-    int at = 0;
+    struct source source = {v, count, 0};
+    const uint8_t *record;
+    size_t total = 0, len;
 
     if (tls->error != 0) {
         errno = tls->error;
@@ -408,16 +443,11 @@ static ssize_t tls_write(struct braid_transport *transport, const struct iovec *
     if (tls->held_len > 0 && tls_flush(transport) != 0)
         return -1;
     begin(tls);
-    while ((len = gather(tls->scratch->record, v, count, &at, &offset)) > 0) {
-        if (encrypt(transport, len) != 0)
+    while (tls->held_len == 0 && (len = next_record(&source, tls->scratch->record, &record)) > 0) {
+        tls->more = source.count > 0;
+        if (encrypt(transport, record, len) != 0)
             return -1;
         total += len;
-        if (sizeof tls->scratch->out - tls->scratch->fill >= BRAID_TLS_RECORD + RECORD_EXTRA)
-            continue;
-        if (finish(transport) != 0)
-            return -1;
-        if (transport->backlog)
-            break;
     }
     return finish(transport) == 0 ? (ssize_t)total : -1;
 }

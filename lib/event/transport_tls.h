@@ -2,8 +2,8 @@
 /*
  * TLS over a connected socket, non-blocking both ways.
  *
- * Records are made in the scratch of the context and written several at a time. What the socket has
- * no room for is held, 64 KiB or so, and counts as written: it is in order and cannot be taken
+ * Records are written as they are made, and TCP is told which belong together. What the socket has
+ * no room for is held, a record or so, and counts as written: it is in order and cannot be taken
  * back. An end without a close_notify is an error, never an end: a third party can bring it about.
  */
 #ifndef BRAID_EVENT_TRANSPORT_TLS_H
@@ -20,11 +20,11 @@
 /* What OpenSSL 3.0 holds for a connection that is idle: 14,000 bytes, and some of the heap's. */
 #define BRAID_TLS_BYTES ((size_t)16 << 10)
 
-/* Where a context's connections make their records, one at a time. */
+/* Where a context's connections put together what comes in small pieces, one at a time. */
 struct braid_tls_scratch {
     size_t fill; /* of out */
     uint8_t record[BRAID_TLS_RECORD];
-    uint8_t out[4 * (BRAID_TLS_RECORD + 256)];
+    uint8_t out[8192]; /* a handshake's messages, small records */
 };
 
 struct braid_tls {
@@ -40,6 +40,7 @@ struct braid_tls {
     unsigned records;     /* written with this key */
     unsigned records_max; /* then it is changed */
     int error;            /* errno of the first failure of all; 0: none */
+    bool more;            /* another record follows in the same write */
     bool accepting;
     bool established;
     bool ended;  /* the peer has said close_notify */
