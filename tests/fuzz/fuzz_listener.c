@@ -3,8 +3,9 @@
  * A listener, over real sockets: connections come, say anything in any pieces, and go, in any
  * order; sessions are made and freed meanwhile. Nothing of them may be left at the end.
  *
- * Input: per step a byte that says what is done to which connection, and what that needs. A whole
- * greeting is a step of its own, so that the fuzzer need not find one.
+ * Input: a byte that says whether the listener asks for a key, then per step a byte that says what
+ * is done to which connection, and what that needs. A whole greeting is a step of its own, so that
+ * the fuzzer need not find one; where there is a key, that is a first flight that was recorded.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 #include "core/wire.h"
 #include "event/context.h"
+#include "first_flight.h"
 #include "fuzz.h"
 
 const char fuzz_corpus[] = "listener";
@@ -34,6 +36,7 @@ static socklen_t address_len;
 static int connections[CONNECTIONS];
 static struct braid_stream *streams[STREAMS];
 static unsigned stream_count;
+static bool keyed;
 
 static void on_stream(struct braid_listener *listener, struct braid_stream *stream, void *arg)
 {
@@ -98,6 +101,20 @@ static void greet(unsigned at, struct fuzz_input *input)
     say(at, buf, sizeof buf - out.left);
 }
 
+/* A first flight, cut and with a byte changed as the input says. */
+static void replay(unsigned at, struct fuzz_input *input)
+{
+    const struct first_flight *flight = first_flight();
+    uint8_t bytes[sizeof flight->bytes];
+    size_t start = flight->len * fuzz_u8(input) / 256;
+    size_t n = (flight->len - start) * (256 - (size_t)fuzz_u8(input)) / 256;
+    size_t wrong = flight->len * fuzz_u8(input) / 256;
+
+    memcpy(bytes, flight->bytes, flight->len);
+    bytes[wrong] ^= fuzz_u8(input);
+    say(at, bytes + start, n);
+}
+
 static void free_stream(unsigned at)
 {
     if (at >= stream_count)
@@ -122,7 +139,10 @@ static void step(struct fuzz_input *input)
         say(at, bytes, n);
         break;
     case STEP_GREET:
-        greet(at, input);
+        if (keyed)
+            replay(at, input);
+        else
+            greet(at, input);
         break;
     case STEP_CLOSE:
         hang_up(at);
@@ -150,10 +170,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fd = listen_somewhere();
     struct braid_listener *listener;
 
+    keyed = (fuzz_u8(&input) & 1) != 0;
     base = event_base_new();
     context = braid_context_new(base, NULL);
     REQUIRE(context != NULL && braid_group_set_max_half_open(context->group, 4, 4) == 0);
-    listener = braid_listener_new(context, NULL, fd, on_stream, NULL);
+    listener =
+        braid_listener_new(context, keyed ? first_flight()->options : NULL, fd, on_stream, NULL);
     REQUIRE(listener != NULL);
     close(fd);
     stream_count = 0;
