@@ -211,4 +211,6 @@ void braid_seed_lost(struct braid_session *session, uint64_t now)
         return;
     if (session->seed.joined == session->seed.streams)
         braid_session_end(session, BRAID_ERR_SUBFLOW_LOST);
+    else if (!braid_timer_is_set(&session->deadlines, BRAID_TIMER_GRACE)) /* more may come */
+        braid_timer_set(&session->deadlines, BRAID_TIMER_GRACE, now + session->config.grace);
 }

@@ -220,7 +220,8 @@ struct other {
     bool eof;
 };
 
-static void other_init(struct other *other, unsigned streams, bool bare_end)
+/* It tells of so many streams, and the first of them come. */
+static void other_init_some(struct other *other, unsigned streams, unsigned come, bool bare_end)
 {
     struct braid_session_config config;
 
@@ -232,13 +233,18 @@ static void other_init(struct other *other, unsigned streams, bool bare_end)
     other->session = braid_session_new(other->pair.pool, &config, other->pair.now);
     other->closed.type = BRAID_ACTION_NONE;
     other->eof = false;
-    for (unsigned i = 0; i < streams; i++) {
+    for (unsigned i = 0; i < come; i++) {
         struct braid_hello hello = {.session = PAIR_ID, .streams = streams};
         int error;
 
         other->subflow[i] = braid_subflow_join(other->session, &hello, other, &error, 1);
         ck_assert(other->subflow[i] != NULL);
     }
+}
+
+static void other_init(struct other *other, unsigned streams, bool bare_end)
+{
+    other_init_some(other, streams, streams, bare_end);
 }
 
 static void other_act(struct other *other)
@@ -402,6 +408,32 @@ START_TEST(test_sealed_empty)
 }
 END_TEST
 
+/* All that came are lost, and one that was told of never comes: that is no reason to wait for ever.
+ */
+START_TEST(test_sealed_and_lost)
+{
+    uint8_t bytes[64];
+    struct braid_writer w = {bytes, sizeof bytes, false};
+    struct other other;
+
+    other_init_some(&other, 2, 1, false);
+    braid_seed_write_end(&w, 0, 0);
+    ck_assert_int_eq(say(&other, 0, bytes, sizeof bytes - w.left), 0);
+    other_act(&other);
+    ck_assert(other.eof);
+    end(&other, 0, LOST);
+    for (int i = 0; i < 10 && other.closed.type == BRAID_ACTION_NONE; i++) {
+        uint64_t at = braid_session_deadline(other.session);
+
+        ck_assert_uint_ne(at, BRAID_NEVER);
+        braid_session_on_time(other.session, at);
+        other_act(&other);
+    }
+    ck_assert_int_eq(other.closed.error, BRAID_ERR_GRACE);
+    other_free(&other);
+}
+END_TEST
+
 /* What is too far ahead is not read; who has the next bytes always is. */
 START_TEST(test_too_far_ahead)
 {
@@ -490,6 +522,7 @@ int main(void)
         {test_ends, 0},
         {test_sealed_end, 0},
         {test_sealed_empty, 0},
+        {test_sealed_and_lost, 0},
         {test_too_far_ahead, 0},
         {test_all_too_far_ahead, 0},
         {test_who_may_join, 0},
