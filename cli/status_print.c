@@ -92,10 +92,7 @@ static void write_items(const struct status_record *record, size_t field, FILE *
     }
 }
 
-/*
- * "local web: 127.0.0.1:8080 > 127.0.0.1:7000, 4 subflows, aggregate, security none, protocol
- * braid"
- */
+/* "local web: 127.0.0.1:8080 > 127.0.0.1:7000, 4 subflows, ..., security none, protocol braid" */
 static void write_tunnel(const struct status_record *tunnel, FILE *out)
 {
     fprintf(out, "%s %s: ", status_text(tunnel, TUNNEL_ROLE), status_text(tunnel, TUNNEL_NAME));

@@ -114,6 +114,13 @@ static bool is_stuck(const struct braid_session *session)
     return paused;
 }
 
+/* Those that have not come may have more, or carry more; or they never come. */
+static void await_the_rest(struct braid_session *session, uint64_t now)
+{
+    if (!braid_timer_is_set(&session->deadlines, BRAID_TIMER_GRACE))
+        braid_timer_set(&session->deadlines, BRAID_TIMER_GRACE, now + session->config.grace);
+}
+
 static void check_incoming(struct braid_session *session, uint64_t now)
 {
     const struct braid_seed *seed = &session->seed;
@@ -129,10 +136,8 @@ static void check_incoming(struct braid_session *session, uint64_t now)
         braid_session_end(session, BRAID_ERR_TRUNCATED);
     } else if (is_stuck(session)) {
         braid_session_end(session, BRAID_ERR_MEMORY);
-    } else if (over == seed->joined && session->final == BRAID_NEVER &&
-               !braid_timer_is_set(&session->deadlines, BRAID_TIMER_GRACE)) {
-        /* Those that have not come may have more; or they never come. */
-        braid_timer_set(&session->deadlines, BRAID_TIMER_GRACE, now + session->config.grace);
+    } else if (over == seed->joined && session->final == BRAID_NEVER) {
+        await_the_rest(session, now);
     }
 }
 
@@ -211,6 +216,6 @@ void braid_seed_lost(struct braid_session *session, uint64_t now)
         return;
     if (session->seed.joined == session->seed.streams)
         braid_session_end(session, BRAID_ERR_SUBFLOW_LOST);
-    else if (!braid_timer_is_set(&session->deadlines, BRAID_TIMER_GRACE)) /* more may come */
-        braid_timer_set(&session->deadlines, BRAID_TIMER_GRACE, now + session->config.grace);
+    else
+        await_the_rest(session, now);
 }

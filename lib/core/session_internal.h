@@ -21,16 +21,19 @@
 #include "session.h"
 #include "wire.h"
 
-#define BRAID_GONE_MAX 4u      /* subflows to be reported as lost at once */
-#define BRAID_FRAME_MIN 4096u  /* bytes of payload; less is a crumb */
-#define BRAID_FRAME_MAX 65000u /* bytes of payload */
-/* Committed and never sent; more waits with the application. Whole frames, so that a full write
- * leaves no crumb for another. */
-#define BRAID_BACKLOG_MAX (4 * BRAID_FRAME_MAX)
+#define BRAID_GONE_MAX 4u         /* subflows to be reported as lost at once */
+#define BRAID_FRAME_MIN 4096u     /* bytes of payload; less is a crumb */
+#define BRAID_FRAME_MAX 65000u    /* bytes of payload */
 #define BRAID_PROBE 8192u         /* bytes, copies, on a subflow that has yet to show its worth */
 #define BRAID_SLICES_MAX 8u       /* pieces of payload in one frame */
 #define BRAID_MEMORY_RETRY 20000u /* microseconds until what had no memory is tried again */
 #define BRAID_REST_CONTROL 700u   /* the longest control frame we send, and more */
+
+/*
+ * Bytes committed and never sent; more waits with the application. Whole frames, so that a full
+ * write leaves no crumb for another.
+ */
+#define BRAID_BACKLOG_MAX (4 * BRAID_FRAME_MAX)
 
 /* The better one first: control goes there. */
 enum braid_subflow_state {

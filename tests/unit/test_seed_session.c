@@ -408,8 +408,7 @@ START_TEST(test_sealed_empty)
 }
 END_TEST
 
-/* All that came are lost, and one that was told of never comes: that is no reason to wait for ever.
- */
+/* All that came are lost, and one that was told of never comes: nobody waits for ever. */
 START_TEST(test_sealed_and_lost)
 {
     uint8_t bytes[64];
