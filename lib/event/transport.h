@@ -23,7 +23,8 @@ struct braid_transport_ops {
     ssize_t (*read)(struct braid_transport *transport, const struct iovec *v, int count);
     /* Bytes written, or -1 with errno (EAGAIN: no room now). */
     ssize_t (*write)(struct braid_transport *transport, const struct iovec *v, int count);
-    /* Hands on what was written and the socket had no room for: 0, or -1 as write. */
+    /* Hands on what was written and the socket had no room for, or tells what went wrong when that
+     * was written: 0, or -1 as write. */
     int (*flush)(struct braid_transport *transport);
     /* Says that nothing more will be written; what arrives from here on is of no interest. */
     void (*shutdown)(struct braid_transport *transport);

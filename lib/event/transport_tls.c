@@ -240,6 +240,10 @@ static int tls_flush(struct braid_transport *transport)
 {
     struct braid_tls *tls = transport->tls;
 
+    if (tls->error != 0) {
+        errno = tls->error;
+        return -1;
+    }
     while (tls->held_len > 0) {
         ssize_t n = send_some(tls, tls->held + tls->held_at, tls->held_len, 0);
 
@@ -429,6 +433,10 @@ static int encrypt(struct braid_transport *transport, const uint8_t *record, siz
     return -1;
 }
 
+/*
+ * Records that went out before one failed have been written, and the peer may have read them: the
+ * failure is told by the flush or whatever comes next, as a socket does.
+ */
 static ssize_t tls_write(struct braid_transport *transport, const struct iovec *v, int count)
 {
     struct braid_tls *tls = transport->tls;
@@ -436,20 +444,20 @@ static ssize_t tls_write(struct braid_transport *transport, const struct iovec *
     const uint8_t *record;
     size_t total = 0, len;
 
-    if (tls->error != 0) {
-        errno = tls->error;
-        return -1;
-    }
-    if (tls->held_len > 0 && tls_flush(transport) != 0)
+    if (tls_flush(transport) != 0)
         return -1;
     begin(tls);
     while (tls->held_len == 0 && (len = next_record(&source, tls->scratch->record, &record)) > 0) {
         tls->more = source.count > 0;
         if (encrypt(transport, record, len) != 0)
-            return -1;
+            break;
         total += len;
     }
-    return finish(transport) == 0 ? (ssize_t)total : -1;
+    if (tls->error == 0 && finish(transport) == 0)
+        return (ssize_t)total;
+    transport->backlog = true;
+    errno = tls->error;
+    return total > 0 ? (ssize_t)total : -1;
 }
 
 static void tls_shutdown(struct braid_transport *transport)

@@ -17,6 +17,9 @@
 #include "event/transport_tls.h"
 #include "world.h"
 
+/* For the library to find it here. */
+#define REPLACES __attribute__((visibility("default")))
+
 #define PREAMBLE "0123456789abcdef"
 #define KEY_A "web 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
 #define KEY_B "mail ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n"
@@ -46,6 +49,19 @@ struct end {
 
 static struct end client, server;
 static struct wire up, down;
+
+/* The socket that is reset before so many more writes to it; -1: none. */
+static int reset_fd = -1;
+static int reset_after;
+
+REPLACES ssize_t send(int fd, const void *bytes, size_t len, int flags)
+{
+    if (fd == reset_fd && reset_after-- <= 0) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    return sendto(fd, bytes, len, flags, NULL, 0);
+}
 
 static void end_open(struct end *end, const char *keys)
 {
@@ -242,10 +258,12 @@ static void transfer(struct end *from, struct end *to, size_t total)
     while (idle < 10) {
         size_t before = from->sent + to->received + up.passed + down.passed;
 
-        if (from->transport.backlog)
-            (void)from->transport.ops->flush(&from->transport);
-        else if (from->sent < stop && from->error == 0)
+        if (from->transport.backlog && from->error == 0) {
+            if (from->transport.ops->flush(&from->transport) != 0)
+                note(from);
+        } else if (from->sent < stop && from->error == 0) {
             write_some(from, stop - from->sent);
+        }
         (void)pass_both();
         if (to->error == 0)
             read_some(to);
@@ -390,6 +408,31 @@ START_TEST(id_without_secret)
     braid_credentials_unref(client.credentials);
     key->secret[31] ^= 1;
     expect_failure("", "");
+}
+END_TEST
+
+/* Reset in the midst of a write: what the peer has read of it was written, and the rest fails. */
+START_TEST(reset_within_a_write)
+{
+    open_both(KEY_A, KEY_A);
+    shake_hands();
+    reset_after = _i;
+    reset_fd = client.transport.fd;
+    write_some(&client, 150000);
+    reset_fd = -1;
+    ck_assert_uint_lt(client.sent, 150000);
+    ck_assert_int_eq(client.error, _i == 0 ? ECONNRESET : 0);
+    ck_assert(_i == 0 || client.transport.backlog); /* whoever waits for room is told */
+    while (pass(&up))
+        read_some(&server);
+    ck_assert_uint_le(server.received, client.sent);
+    ck_assert_uint_ge(server.received, (size_t)_i * 8192);
+    ck_assert(!server.wrong && !server.ended);
+    ck_assert_int_eq(client.transport.ops->flush(&client.transport), -1);
+    ck_assert_int_eq(errno, ECONNRESET);
+    write_some(&client, 1);
+    ck_assert_int_eq(client.error, ECONNRESET);
+    close_both();
 }
 END_TEST
 
@@ -605,6 +648,7 @@ static Suite *suite(void)
     tcase_add_test(t, more_than_is_read);
     tcase_add_test(t, other_key);
     tcase_add_test(t, id_without_secret);
+    tcase_add_loop_test(t, reset_within_a_write, 0, 5);
     tcase_add_test(t, cut_anywhere);
     tcase_add_test(t, changed_anywhere);
     tcase_add_loop_test(t, garbage, 0, 2);
