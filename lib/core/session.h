@@ -178,7 +178,8 @@ bool braid_subflow_is_shut(const struct braid_subflow *subflow);
  * The transport is gone (EOF, error, or closed by the driver). Frees the subflow; what it had not
  * delivered is sent on others.
  *
- * error: why, for the statistics.
+ * error: why; BRAID_ERR_MEMORY: there was none for what has arrived, which ends a session in the
+ * seed's format, as its peer takes that for delivered.
  */
 void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now);
 

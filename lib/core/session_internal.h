@@ -26,6 +26,7 @@
 #define BRAID_FRAME_MAX 65000u    /* bytes of payload */
 #define BRAID_PROBE 8192u         /* bytes, copies, on a subflow that has yet to show its worth */
 #define BRAID_SLICES_MAX 8u       /* pieces of payload in one frame */
+#define BRAID_NEAR 1000u          /* microseconds of a round trip; below, a path is in the house */
 #define BRAID_MEMORY_RETRY 20000u /* microseconds until what had no memory is tried again */
 #define BRAID_REST_CONTROL 700u   /* the longest control frame we send, and more */
 

@@ -4,7 +4,6 @@
 #include "session_internal.h"
 
 #define FIRST_FLIGHT 16384u /* on a subflow that has not shown yet that it delivers */
-#define NEAR 1000u          /* microseconds; a path as short is not worth such care */
 #define SAMPLE_TIME 10000u  /* microseconds */
 #define SAMPLE_TIME_NEW 2000u
 #define LOWAT_MIN 16384u
@@ -293,6 +292,8 @@ void braid_subflow_end(struct braid_subflow *subflow, int error)
 void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now)
 {
     struct braid_session *session = subflow->session;
+    bool gap = error == BRAID_ERR_MEMORY && subflow->seed != NULL && !subflow->seed->ended &&
+               session->recvbuf.next != session->final;
 
     if (subflow->state == BRAID_SUBFLOW_ENDING) {
         unlink_from(&session->ending, subflow);
@@ -301,6 +302,8 @@ void braid_subflow_lost(struct braid_subflow *subflow, int error, uint64_t now)
     }
     retire(subflow);
     braid_subflow_destroy(subflow);
+    if (gap) /* what there was no memory for has been acknowledged, by TCP, and never comes again */
+        braid_session_end(session, error);
     after_loss(session, error, now);
 }
 
@@ -425,7 +428,7 @@ static uint64_t most_queued(const struct braid_subflow *subflow)
 {
     const struct braid_estimator *e = &subflow->estimator;
 
-    if (e->window == 0 || e->min_rtt < NEAR || !braid_estimator_in_slow_start(e))
+    if (e->window == 0 || e->min_rtt < BRAID_NEAR || !braid_estimator_in_slow_start(e))
         return braid_estimator_cap(e);
     /* More would wait for an answer in this socket, while another may be there by then. */
     if (!subflow->proven)

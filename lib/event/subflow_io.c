@@ -306,7 +306,8 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
         count = braid_receive_done(&context->receive, (size_t)n, pieces);
         braid_subflow_io_feed(subflow, pieces, count, now);
     } else if (n < 0 || !end_reading(subflow, now)) {
-        lose(subflow, BRAID_ERR_SUBFLOW_LOST, BRAID_LOG_SUBFLOW,
+        lose(subflow, n < 0 && errno == ENOMEM ? BRAID_ERR_MEMORY : BRAID_ERR_SUBFLOW_LOST,
+             BRAID_LOG_SUBFLOW,
              n == 0 ? "the peer closed it" : braid_transport_why(&subflow->transport, errno), now);
     }
     braid_session_io_leave(io, now);

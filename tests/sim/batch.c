@@ -115,8 +115,8 @@ void sim_counters_print(const struct sim_counters *c, FILE *out)
             c->dials, c->lost, c->refused, c->swallowed, c->dropped);
     fprintf(out,
             "%" PRIu64 " in redundant mode, %" PRIu64 " with backup paths, %" PRIu64
-            " aborts by applications\nends:",
-            c->redundant, c->backups, c->aborted);
+            " in the seed's format, %" PRIu64 " aborts by applications\nends:",
+            c->redundant, c->backups, c->seeds, c->aborted);
     for (int i = 0; i < SIM_ENDS; i++) {
         if (c->ends[i] > 0) {
             fprintf(out, " %" PRIu64 " %s;", c->ends[i], i ? braid_strerror(i) : "in order");

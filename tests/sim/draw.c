@@ -305,6 +305,12 @@ void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
     duration = bytes * 8 * SIM_SECOND / d.slowest / 4 + 8 * d.longest + 50 * SIM_MS;
     draw_faults(&d, duration);
     draw_aborts(&d, duration);
+    /* The seed's format knows neither another mode nor a token that keeps others out. */
+    scenario->seed =
+        scenario->mode == BRAID_MODE_AGGREGATE && scenario->intruder_at == 0 && chance(&d, 8);
+    if (scenario->seed) { /* and it goes by what TCP has acknowledged */
+        scenario->drivers[0].blind = scenario->drivers[1].blind = false;
+    }
     scenario->ends[0] = SIM_ANY_END;
     scenario->ends[1] = SIM_ANY_END;
     scenario->budget = 20 * SIM_SECOND + d.extra + 60 * d.longest +

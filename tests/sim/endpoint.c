@@ -310,6 +310,13 @@ static void closed(struct sim_endpoint *endpoint, int error)
     sim_host_bury(endpoint->host, endpoint->pair->id, error);
 }
 
+/* What the local end hears of the target; in the seed's format nothing but that it has connected.
+ */
+static int result_of(const struct sim_scenario *scenario)
+{
+    return scenario->seed ? BRAID_OK : scenario->apps[1].answer;
+}
+
 /* What may come when; a session says each thing once and in order. */
 static const char *illegal(const struct sim_endpoint *endpoint, const struct braid_action *action)
 {
@@ -322,7 +329,7 @@ static const char *illegal(const struct sim_endpoint *endpoint, const struct bra
         if (endpoint->side == 1) {
             return "RESULT at the remote end";
         }
-        if (action->error != endpoint->host->run->scenario->apps[1].answer) {
+        if (action->error != result_of(endpoint->host->run->scenario)) {
             return "a RESULT that nobody gave";
         }
         return endpoint->had_result ? "RESULT twice" : NULL;

@@ -116,8 +116,11 @@ size_t sim_pipe_write(struct sim_pipe *pipe, unsigned side, const uint8_t *bytes
     struct sim_flow *flow = &pipe->flows[side];
     uint64_t space = sim_pipe_space(pipe, side);
 
+    if (pipe->ends[side].state == SIM_END_OPEN && flow->cut && len > 0) {
+        sim_tcp_tear(pipe);
+    }
     if (pipe->ends[side].state != SIM_END_OPEN || flow->stopped || flow->cut) {
-        return len; /* the owner finds out by reading */
+        return len; /* the owner finds out by reading, or by the answer */
     }
     if (len > space) {
         len = (size_t)space;

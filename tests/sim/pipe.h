@@ -85,6 +85,7 @@ struct sim_pipe {
     struct sim_end ends[2];
     struct sim_flow flows[2];
     struct sim_timer syn;
+    struct sim_timer torn; /* a middlebox resets it */
     unsigned syns;
     uint64_t sndbuf;    /* at the least */
     unsigned stalled;   /* how many faults hold this one pipe back */

@@ -100,6 +100,7 @@ static void set_up(struct sim_run *run)
         }
     }
     run->counters.redundant = scenario->mode == BRAID_MODE_REDUNDANT;
+    run->counters.seeds = scenario->seed;
     run->starved = scenario->drivers[0].memory || scenario->drivers[1].memory;
     sim_host_init(&run->hosts[0], run, 0);
     sim_host_init(&run->hosts[1], run, 1);
@@ -243,6 +244,7 @@ void sim_counters_add(struct sim_counters *sum, const struct sim_counters *one)
     sum->dropped += one->dropped;
     sum->redundant += one->redundant;
     sum->backups += one->backups;
+    sum->seeds += one->seeds;
     sum->aborted += one->aborted;
     for (unsigned i = 0; i < SIM_ENDS; i++) {
         sum->ends[i] += one->ends[i];

@@ -27,6 +27,7 @@ struct sim_counters {
     uint64_t dropped;        /* segments, by full queues and by chance */
     uint64_t redundant;      /* runs in that mode */
     uint64_t backups;        /* runs with a backup path */
+    uint64_t seeds;          /* runs in the seed's format */
     uint64_t aborted;        /* sessions, by an application */
     uint64_t ends[SIM_ENDS]; /* of sessions, by enum braid_error */
     uint64_t faults[SIM_FAULTS];

@@ -41,6 +41,12 @@ static void syn_expired(void *arg)
     sim_tcp_connect(arg);
 }
 
+static void torn(void *arg)
+{
+    sim_tcp_die(arg, 0);
+    sim_tcp_die(arg, 1);
+}
+
 static struct sim_world *world_of(const struct sim_pipe *pipe)
 {
     return pipe->path->world;
@@ -51,6 +57,7 @@ void sim_tcp_init(struct sim_pipe *pipe)
     struct sim_world *world = world_of(pipe);
 
     sim_timer_init(&pipe->syn, world, syn_expired, pipe);
+    sim_timer_init(&pipe->torn, world, torn, pipe);
     for (unsigned side = 0; side < 2; side++) {
         struct sim_flow *flow = &pipe->flows[side];
         sim_congestion_init(&flow->congestion);
@@ -328,6 +335,13 @@ void sim_tcp_stop(struct sim_pipe *pipe, unsigned side)
     pipe->flows[side].stopped = true;
     sim_timer_clear(&pipe->flows[side].timer);
     sim_timer_clear(&pipe->flows[1 - side].ack);
+}
+
+void sim_tcp_tear(struct sim_pipe *pipe)
+{
+    if (pipe->torn.slot == 0) {
+        sim_timer_set(&pipe->torn, world_of(pipe)->now + sim_path_latency(pipe->path));
+    }
 }
 
 static void notify(struct sim_pipe *pipe, unsigned side)

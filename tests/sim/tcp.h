@@ -36,6 +36,9 @@ void sim_tcp_stop(struct sim_pipe *pipe, unsigned side);
 /* An error at this side: its owner is told, unless it is gone. */
 void sim_tcp_die(struct sim_pipe *pipe, unsigned side);
 
+/* Something was written to a middlebox that has ended the connection: it resets both ends. */
+void sim_tcp_tear(struct sim_pipe *pipe);
+
 /* What TCP_INFO and SIOCOUTQ would say. */
 void sim_tcp_sample(const struct sim_pipe *pipe, unsigned side, struct braid_sample *sample);
 

@@ -45,6 +45,7 @@ START_TEST(random_runs)
     ck_assert_uint_gt(batch.counters.aborted, 0);
     ck_assert_uint_gt(batch.counters.redundant, 0);
     ck_assert_uint_gt(batch.counters.backups, 0);
+    ck_assert_uint_gt(batch.counters.seeds, 0);
 }
 END_TEST
 

@@ -43,6 +43,32 @@ static bool ended_elsewhere(const struct sim_endpoint *other)
     return other && (other->vanished || (other->closed && other->error != BRAID_OK));
 }
 
+/*
+ * The same in the seed's format, which has no word for anything but the end: subflows that are lost
+ * are not dialled again, and what they had not delivered goes over the others, if there are any.
+ */
+static bool explained_in_seed(const struct sim_run *run, const struct sim_pair *pair,
+                              const struct sim_endpoint *e)
+{
+    const struct sim_endpoint *other = pair->ends[1 - e->side];
+    bool told = pair->aborted[0] || pair->aborted[1] || pair->refused || ended_elsewhere(other);
+
+    switch (e->error) {
+    case BRAID_ERR_RESET:
+    case BRAID_ERR_SUBFLOW_LOST:
+    case BRAID_ERR_TRUNCATED:
+        return told || e->lost_any || (other && other->lost_any);
+    case BRAID_ERR_GRACE: /* from when all that came had ended, while others were still announced */
+        return e->closed_at - e->began_at >= e->grace;
+    case BRAID_ERR_TIMEOUT:
+        return e->lost_any || run->last_lost > 0;
+    case BRAID_ERR_MEMORY:
+        return run->starved;
+    default:
+        return false;
+    }
+}
+
 /* Whether a session end of this error is explained by what has happened. */
 static bool explained(const struct sim_run *run, const struct sim_pair *pair,
                       const struct sim_endpoint *e)
@@ -50,6 +76,9 @@ static bool explained(const struct sim_run *run, const struct sim_pair *pair,
     const struct sim_endpoint *other = pair->ends[1 - e->side];
     bool aborted = pair->aborted[0] || pair->aborted[1];
 
+    if (run->scenario->seed) {
+        return explained_in_seed(run, pair, e);
+    }
     switch (e->error) {
     case BRAID_ERR_RESET:
         return aborted || pair->refused || (run->starved && ended_elsewhere(other));

@@ -408,6 +408,33 @@ START_TEST(test_sealed_empty)
 }
 END_TEST
 
+/* What there is no memory for was acknowledged by TCP, so nobody sends it again. */
+START_TEST(test_no_memory_for_what_comes)
+{
+    struct other other;
+    int error;
+
+    other_init(&other, 2, false);
+    ck_assert_int_eq(say_data(&other, 0, 0, 3000), 0);
+    for (uint64_t n = 1; (error = say_data(&other, 1, 3000 * n, 3000)) == 0; n++)
+        braid_pool_fail_after(other.pair.pool, 2); /* the chunk that it is in is one */
+    braid_pool_fail_after(other.pair.pool, 0);
+    ck_assert_int_eq(error, -BRAID_ERR_MEMORY);
+    braid_subflow_lost(other.subflow[1], BRAID_ERR_MEMORY, 5);
+    other_act(&other);
+    ck_assert(other.closed.type == BRAID_ACTION_CLOSED);
+    ck_assert_int_eq(other.closed.error, BRAID_ERR_MEMORY);
+    other_free(&other);
+
+    other_init(&other, 2, false);
+    end(&other, 1, SHUTDOWN);
+    braid_subflow_lost(other.subflow[1], BRAID_ERR_MEMORY, 5); /* which had nothing to bring */
+    other_act(&other);
+    ck_assert(other.closed.type == BRAID_ACTION_NONE);
+    other_free(&other);
+}
+END_TEST
+
 /* All that came are lost, and one that was told of never comes: nobody waits for ever. */
 START_TEST(test_sealed_and_lost)
 {
@@ -521,6 +548,7 @@ int main(void)
         {test_ends, 0},
         {test_sealed_end, 0},
         {test_sealed_empty, 0},
+        {test_no_memory_for_what_comes, 0},
         {test_sealed_and_lost, 0},
         {test_too_far_ahead, 0},
         {test_all_too_far_ahead, 0},
