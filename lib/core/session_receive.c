@@ -5,7 +5,8 @@
 #include "session_internal.h"
 
 #define ACK_DELAY 10000u /* microseconds */
-#define ACK_BYTES 65536u /* at least this much before an ACK of its own */
+#define ACK_LEAST 65536u /* at least this much before an ACK of its own */
+#define ACK_MOST 262144u /* and not more: the peer holds all that is not acknowledged */
 
 /* Until more subflows are tried again than the peer would take: 2 s, and 256 s at the most. */
 #define LIMIT_FIRST 2000000u
@@ -135,7 +136,9 @@ static uint64_t ack_threshold(const struct braid_session *session)
 {
     uint64_t part = session->flow.window / 8;
 
-    return part > ACK_BYTES ? part : ACK_BYTES;
+    if (part > ACK_MOST)
+        return ACK_MOST;
+    return part > ACK_LEAST ? part : ACK_LEAST;
 }
 
 /* ---- frames ---- */

@@ -179,6 +179,51 @@ START_TEST(test_window)
 }
 END_TEST
 
+static void look(unsigned i, uint32_t round_trip)
+{
+    const struct braid_sample sample = {.rtt = round_trip, .min_rtt = round_trip, .mss = 1000};
+
+    braid_subflow_sample(s.flow[i].subflow, &sample, s.now);
+}
+
+static uint64_t write_all(void)
+{
+    while (single_write(&s, 65536) > 0) {
+        for (unsigned i = 0; i < 2 && s.flow[i].subflow != NULL; i++)
+            braid_subflow_set_room(s.flow[i].subflow, 1u << 20);
+        single_send(&s);
+        single_said(&s, 0);
+        single_said(&s, 1);
+    }
+    return s.committed;
+}
+
+/* In the house 1.25 MB fill any network; one subflow that goes further needs all of the window. */
+START_TEST(test_window_nearby)
+{
+    single_init(&s, BRAID_LOCAL);
+    s.config.subflows = 2;
+    single_open(&s);
+    ck_assert_int_eq(single_add(&s, 0), 0);
+    single_send(&s);
+    ck_assert_int_eq(feed_hello(&s, 0, 0, 0, 1u << 30, SINGLE_INSTANCE), 0);
+    look(0, 999);
+    ck_assert_uint_le(write_all(), 1250000);
+    ck_assert_uint_gt(s.committed, 1250000 - 4096);
+    single_acted(&s);
+    ck_assert_int_eq(feed_ack(&s, 0, 100000, 1u << 30, 0, NULL), 0);
+    ck_assert_str_eq(single_acted(&s), "WRITABLE");
+    ck_assert_uint_le(write_all(), 100000 + 1250000);
+
+    ck_assert_int_eq(single_add(&s, 1), 0);
+    single_send(&s);
+    look(1, 1000);
+    ck_assert_uint_gt(write_all(), 100000 + (8u << 20) - 4096);
+    ck_assert_uint_le(s.committed, 100000 + (8u << 20));
+    single_free(&s);
+}
+END_TEST
+
 /*
  * A socket that takes n bytes of a plan and no more, for every n: what comes out in the end is
  * always the same stream of whole frames.
@@ -276,6 +321,37 @@ START_TEST(test_delayed_ack)
     single_sleep(&s, 10000);
     single_send(&s);
     ck_assert_str_eq(single_said(&s, 1), "ACK 220/524288 1:110");
+    single_free(&s);
+}
+END_TEST
+
+/* However large the window is: the peer holds what is not acknowledged. */
+START_TEST(test_ack_after_256_kib)
+{
+    uint64_t at = 0;
+
+    single_remote(&s, 1);
+    look(0, 100000);
+    while (at < 16u << 20) { /* until the window is as large as it may become */
+        ck_assert_int_eq(feed_data(&s, 0, at, 32768, 0), 0);
+        at += 32768;
+        single_read(&s, 32768);
+        single_sleep(&s, 1000);
+        single_send(&s);
+    }
+    single_sleep(&s, 10000);
+    single_send(&s);
+    single_said(&s, 0);
+    for (int i = 0; i < 2; i++) {
+        for (unsigned n = 0; n < 262144 - 32768; n += 32768, at += 32768)
+            ck_assert_int_eq(feed_data(&s, 0, at, 32768, 0), 0);
+        single_send(&s);
+        ck_assert_str_eq(single_said(&s, 0), "");
+        ck_assert_int_eq(feed_data(&s, 0, at, 32768, 0), 0);
+        at += 32768;
+        single_send(&s);
+        ck_assert_ptr_nonnull(strstr(single_said(&s, 0), "ACK "));
+    }
     single_free(&s);
 }
 END_TEST
@@ -562,10 +638,12 @@ int main(void)
         {test_control_needs_no_room, 0},
         {test_writable, 0},
         {test_window, 0},
+        {test_window_nearby, 0},
         {test_partial_writes, 0},
         {test_torn_to_shreds, 10},
         {test_rest_outlives_ack, 0},
         {test_delayed_ack, 0},
+        {test_ack_after_256_kib, 0},
         {test_ack_rides_along, 0},
         {test_first_bytes_are_told, 0},
         {test_ack_at_once, 0},
