@@ -194,8 +194,10 @@ struct braid_chunk *braid_chunk_new(struct braid_pool *pool, int large)
         if (chunk == NULL)
             return NULL;
         chunk->pool = pool;
+        chunk->data = (uint8_t *)(chunk + 1);
         chunk->size = (uint32_t)(bytes - sizeof *chunk);
         chunk->large = large != 0;
+        chunk->release = NULL;
     }
     pool->used += bytes;
     tell_budget(pool, false);
@@ -203,6 +205,22 @@ struct braid_chunk *braid_chunk_new(struct braid_pool *pool, int large)
     chunk->offset = 0;
     chunk->refs = 1;
     chunk->fill = 0;
+    return chunk;
+}
+
+struct braid_chunk *braid_chunk_lend(struct braid_pool *pool, const void *data, uint32_t len,
+                                     braid_release_cb release, void *arg)
+{
+    struct braid_chunk *chunk = braid_pool_alloc(pool, sizeof *chunk);
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->pool = pool;
+    chunk->data = (uint8_t *)(uintptr_t)data;
+    chunk->refs = 1;
+    chunk->size = chunk->fill = len;
+    chunk->release = release;
+    chunk->release_arg = arg;
     return chunk;
 }
 
@@ -220,6 +238,11 @@ void braid_chunk_unref(struct braid_chunk *chunk)
     if (chunk == NULL || --chunk->refs > 0)
         return;
     pool = chunk->pool;
+    if (chunk->release != NULL) {
+        chunk->release(chunk->release_arg);
+        braid_pool_release(pool, chunk, sizeof *chunk);
+        return;
+    }
     reserve = &pool->reserves[chunk->large];
     pool->used -= chunk_bytes(chunk->large);
     if (reserve->count >= reserve->max || braid_pool_pressure(pool) >= BRAID_PRESSURE_SHORT) {

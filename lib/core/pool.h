@@ -21,15 +21,20 @@
 
 struct braid_pool;
 
+/* Tells who has lent memory that nobody looks at it any more. */
+typedef void (*braid_release_cb)(void *arg);
+
 struct braid_chunk {
     struct braid_chunk *next; /* for the list of whoever owns it */
     struct braid_pool *pool;
+    uint8_t *data;   /* behind this, or lent by somebody, and then not to be written to */
     uint64_t offset; /* sendbuf: stream offset of data[0] */
     uint32_t refs;
     uint32_t size; /* of data */
     uint32_t fill; /* bytes of data in use, from the start */
     uint32_t large;
-    uint8_t data[];
+    braid_release_cb release; /* NULL: data is not lent */
+    void *release_arg;
 };
 
 /* A new pool that never holds more than cap bytes (0: no cap). NULL: no memory. */
@@ -83,6 +88,13 @@ void braid_pool_discharge(struct braid_pool *pool, size_t size);
 
 /* A chunk with one reference, empty; its data is not initialised. NULL as above. */
 struct braid_chunk *braid_chunk_new(struct braid_pool *pool, int large);
+
+/*
+ * A full chunk of memory that somebody has lent, with one reference. len: 1 and more. Calls
+ * release(arg) when the last reference goes. NULL as above, and then not.
+ */
+struct braid_chunk *braid_chunk_lend(struct braid_pool *pool, const void *data, uint32_t len,
+                                     braid_release_cb release, void *arg);
 
 /* One reference more; returns chunk. */
 struct braid_chunk *braid_chunk_ref(struct braid_chunk *chunk);

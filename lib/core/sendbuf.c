@@ -22,6 +22,8 @@ static uint32_t space(const struct braid_chunk *chunk)
 
 static size_t footprint(const struct braid_chunk *chunk)
 {
+    if (chunk->release != NULL)
+        return sizeof *chunk;
     return chunk->large ? BRAID_CHUNK_LARGE : BRAID_CHUNK_SMALL;
 }
 
@@ -76,6 +78,19 @@ int braid_sendbuf_reserve(struct braid_sendbuf *buf, struct braid_pool *pool, st
     return count;
 }
 
+void braid_sendbuf_append(struct braid_sendbuf *buf, struct braid_chunk *chunk)
+{
+    chunk->next = NULL;
+    chunk->offset = buf->end;
+    buf->memory += footprint(chunk);
+    buf->end += chunk->fill;
+    if (buf->tail != NULL)
+        buf->tail->next = chunk;
+    else
+        buf->head = chunk;
+    buf->tail = chunk;
+}
+
 void braid_sendbuf_commit(struct braid_sendbuf *buf, size_t n)
 {
     if (n > 0)
@@ -87,14 +102,7 @@ void braid_sendbuf_commit(struct braid_sendbuf *buf, size_t n)
         if (chunk == NULL || space(chunk) == 0) {
             chunk = buf->spare;
             buf->spare = chunk->next;
-            chunk->next = NULL;
-            chunk->offset = buf->end;
-            buf->memory += footprint(chunk);
-            if (buf->tail != NULL)
-                buf->tail->next = chunk;
-            else
-                buf->head = chunk;
-            buf->tail = chunk;
+            braid_sendbuf_append(buf, chunk); /* empty as yet */
         }
         take = space(chunk) < n ? space(chunk) : (uint32_t)n;
         chunk->fill += take;

@@ -46,7 +46,10 @@ int braid_sendbuf_reserve(struct braid_sendbuf *buf, struct braid_pool *pool, st
 /* Appends the first n bytes of what was lent and gives the rest back. */
 void braid_sendbuf_commit(struct braid_sendbuf *buf, size_t n);
 
-/* The last byte that was committed; there must have been one in the latest commit. */
+/* Appends a full chunk, whose reference it takes. */
+void braid_sendbuf_append(struct braid_sendbuf *buf, struct braid_chunk *chunk);
+
+/* The last byte that was committed or appended; there must have been one in the latest. */
 uint8_t braid_sendbuf_last(const struct braid_sendbuf *buf);
 
 /*

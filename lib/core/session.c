@@ -275,6 +275,25 @@ void braid_session_commit(struct braid_session *session, size_t n, uint64_t now)
     braid_session_check_growth(session);
 }
 
+size_t braid_session_lend(struct braid_session *session, const void *data, size_t len,
+                          braid_release_cb release, void *arg, uint64_t now)
+{
+    size_t room = app_room(session);
+    uint32_t n = (uint32_t)(len < room ? len : room);
+    struct braid_chunk *chunk = NULL;
+
+    (void)now;
+    if (len > 0 && room >= ROOM_MIN)
+        chunk = braid_chunk_lend(session->pool, data, n, release, arg);
+    session->want_writable = chunk == NULL;
+    if (chunk == NULL)
+        return 0;
+    braid_sendbuf_append(&session->sendbuf, chunk);
+    session->seed.last = braid_sendbuf_last(&session->sendbuf);
+    braid_session_check_growth(session);
+    return n;
+}
+
 int braid_session_peek(const struct braid_session *session, struct iovec *v, int max)
 {
     return braid_recvbuf_peek(&session->recvbuf, v, max);

@@ -275,6 +275,17 @@ int braid_session_reserve(struct braid_session *session, struct iovec *v, int ma
 /* Sends the first n reserved bytes; what is left over goes back. */
 void braid_session_commit(struct braid_session *session, size_t n, uint64_t now);
 
+/*
+ * Sends memory that somebody has lent, without a copy: the first bytes of it, as many as there is
+ * room for. It must not change until release(arg) has been called, which may be before this
+ * returns; that must not call the session.
+ *
+ * Returns how many bytes, 0 when there is no room; then WRITABLE comes, and release is never
+ * called.
+ */
+size_t braid_session_lend(struct braid_session *session, const void *data, size_t len,
+                          braid_release_cb release, void *arg, uint64_t now);
+
 /* Shows bytes that arrived in order; returns the number of pieces. */
 int braid_session_peek(const struct braid_session *session, struct iovec *v, int max);
 

@@ -18,6 +18,7 @@ struct braid_stream {
     void *write_arg;
     void *event_arg;
     struct evbuffer *output; /* was written, and the session has no room yet; NULL: never any */
+    struct braid_loan *loan; /* before it: what the session is lent piece by piece; NULL: none */
     struct evbuffer *input;  /* was shown by get_input() and not drained; NULL: never asked for */
     size_t read_low;
     size_t read_high;  /* of input; 0: the default */

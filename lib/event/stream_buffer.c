@@ -10,6 +10,8 @@
 #include <event2/event.h>
 
 #include "clock.h"
+#include "context.h"
+#include "loan.h"
 #include "session_io.h"
 
 #define PIECES 16
@@ -36,11 +38,13 @@ static size_t output_max(const struct braid_stream *stream)
 
 size_t braid_stream_output(const struct braid_stream *stream)
 {
-    return length_of(stream->output);
+    return length_of(stream->output) + braid_loan_left(stream->loan);
 }
 
 void braid_stream_clear(struct braid_stream *stream)
 {
+    braid_loan_free(stream->loan);
+    stream->loan = NULL;
     if (stream->output != NULL)
         evbuffer_free(stream->output);
     if (stream->input != NULL)
@@ -66,36 +70,60 @@ int braid_stream_setwatermark(struct braid_stream *stream, short events, size_t 
 
 /* ---- writing ---- */
 
+/* Lends the session what is large; false: it has no room, or nothing is large. */
+static bool lend(struct braid_stream *stream, uint64_t now)
+{
+    struct braid_session_io *io = braid_session_io_of(stream);
+
+    if (stream->loan == NULL)
+        stream->loan = braid_loan_new(io->context->pool, stream->output);
+    if (stream->loan == NULL || braid_loan_out(stream->loan, io->session, now) == 0)
+        return false;
+    if (braid_loan_left(stream->loan) == 0) {
+        braid_loan_free(stream->loan);
+        stream->loan = NULL;
+    }
+    return true;
+}
+
+/* Copies what it has room for; false: it has none. */
+static bool copy(struct braid_stream *stream, uint64_t now)
+{
+    struct braid_session *session = braid_session_io_of(stream)->session;
+    struct iovec v[PIECES];
+    int count = braid_session_reserve(session, v, PIECES);
+    size_t moved = 0;
+
+    for (int i = 0; i < count; i++) {
+        int n = evbuffer_remove(stream->output, v[i].iov_base, v[i].iov_len);
+
+        if (n <= 0)
+            break;
+        moved += (size_t)n;
+    }
+    if (count > 0)
+        braid_session_commit(session, moved, now);
+    return count > 0;
+}
+
 /* Gives the session what it has room for, and its FIN when that was waited with. */
 static void pump(struct braid_stream *stream)
 {
     struct braid_session_io *io = braid_session_io_of(stream);
     uint64_t now = braid_clock();
-    struct iovec v[PIECES];
-    int count;
 
-    if (length_of(stream->output) == 0)
+    if (braid_stream_output(stream) == 0)
         return;
-    while (length_of(stream->output) > 0 &&
-           (count = braid_session_reserve(io->session, v, PIECES)) > 0) {
-        size_t moved = 0;
-
-        for (int i = 0; i < count; i++) {
-            int n = evbuffer_remove(stream->output, v[i].iov_base, v[i].iov_len);
-
-            if (n <= 0)
-                break;
-            moved += (size_t)n;
-        }
-        braid_session_commit(io->session, moved, now);
-    }
-    if (stream->shut && length_of(stream->output) == 0)
+    while (braid_stream_output(stream) > 0 &&
+           (lend(stream, now) || (stream->loan == NULL && copy(stream, now))))
+        continue;
+    if (stream->shut && braid_stream_output(stream) == 0)
         braid_session_shutdown(io->session, now);
 }
 
 void braid_stream_writable(struct braid_stream *stream)
 {
-    if (length_of(stream->output) > 0)
+    if (braid_stream_output(stream) > 0)
         stream->room = true;
     else
         stream->writable = true;
@@ -111,7 +139,7 @@ void braid_stream_use_room(struct braid_stream *stream)
 
 static bool takes(struct braid_stream *stream, size_t len)
 {
-    size_t waiting = length_of(stream->output);
+    size_t waiting = braid_stream_output(stream);
 
     if (braid_session_io_of(stream)->closed || stream->shut ||
         braid_stream_get_error(stream) != BRAID_OK)
@@ -154,7 +182,7 @@ int braid_stream_write(struct braid_stream *stream, const void *data, size_t len
         return -1;
     if (len == 0)
         return 0;
-    if (length_of(stream->output) == 0)
+    if (braid_stream_output(stream) == 0)
         count = braid_session_reserve(session, v, PIECES);
     if (count > 0)
         copied = copy_in(v, count, bytes, len);

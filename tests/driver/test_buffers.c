@@ -145,6 +145,14 @@ static bool wait_unread(struct braid_stream *stream, uint64_t bytes)
     return run_until(base, has_unread, &amount, PATIENCE);
 }
 
+static bool all_acknowledged(void *arg)
+{
+    struct braid_stream_info info;
+
+    braid_stream_get_info(arg, &info);
+    return info.backlog == 0;
+}
+
 /* Reads to the end of what the client writes and compares. */
 static void expect(size_t length)
 {
@@ -188,6 +196,61 @@ START_TEST(writes_arrive_in_order)
     braid_stream_shutdown(server.stream, EV_WRITE);
     ck_assert(run_until(base, both_closed, NULL, PATIENCE));
     ck_assert_int_eq(braid_stream_write(client.stream, data, 1), -1);
+}
+END_TEST
+
+static void on_cleanup(const void *bytes, size_t len, void *arg)
+{
+    (void)bytes;
+    *(size_t *)arg += len;
+}
+
+/* References are sent as they are, and given back when the peer has them; small pieces between. */
+START_TEST(references_are_not_copied)
+{
+    struct evbuffer *buffer = evbuffer_new();
+    size_t at = 0, given_back = 0;
+
+    open_via(1);
+    for (size_t n = MIB; n > 1000; n /= 2) {
+        ck_assert_int_eq(evbuffer_add_reference(buffer, data + at, n, on_cleanup, &given_back), 0);
+        at += n;
+        ck_assert_int_eq(evbuffer_add(buffer, data + at, 100), 0);
+        at += 100;
+        if (n % 3 == 2) /* more at a time, too */
+            continue;
+        ck_assert_int_eq(braid_stream_write_buffer(client.stream, buffer), 0);
+        ck_assert_uint_eq(evbuffer_get_length(buffer), 0);
+    }
+    evbuffer_free(buffer);
+    ck_assert_uint_lt(given_back, MIB);
+    expect(at);
+    ck_assert(run_until(base, all_acknowledged, client.stream, PATIENCE));
+    ck_assert_uint_eq(given_back, at - 100 * 11);
+}
+END_TEST
+
+/* A stream that is freed gives back what it was lent, sent or not. */
+START_TEST(references_are_given_back_with_the_stream)
+{
+    struct evbuffer *buffer = evbuffer_new();
+    size_t given_back = 0;
+
+    open_via(1);
+    ck_assert_int_eq(evbuffer_add_reference(buffer, data, 4 * MIB, on_cleanup, &given_back), 0);
+    ck_assert_int_eq(evbuffer_add_reference(buffer, data, 4 * MIB, on_cleanup, &given_back), 0);
+    ck_assert_int_eq(braid_stream_write_buffer(client.stream, buffer), 0);
+    evbuffer_free(buffer);
+    if (_i == 1)
+        ck_assert(wait_unread(server.stream, 100000));
+    ck_assert_uint_eq(given_back, 0);
+    braid_stream_reset(client.stream, BRAID_ERR_RESET);
+    braid_stream_free(client.stream);
+    client.stream = NULL;
+    ck_assert(run_until(base, is_set, &server.error, PATIENCE));
+    braid_context_free(local_context);
+    local_context = NULL;
+    ck_assert_uint_eq(given_back, 8 * MIB);
 }
 END_TEST
 
@@ -446,6 +509,8 @@ int main(void)
     tcase_set_timeout(tcase, TEST_TIMEOUT);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, writes_arrive_in_order);
+    tcase_add_test(tcase, references_are_not_copied);
+    tcase_add_loop_test(tcase, references_are_given_back_with_the_stream, 0, 2);
     tcase_add_test(tcase, reserving_waits_for_what_was_written);
     tcase_add_test(tcase, the_high_mark_refuses_and_the_low_one_tells);
     tcase_add_test(tcase, the_low_mark_waits_for_enough_or_the_end);

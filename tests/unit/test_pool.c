@@ -125,6 +125,36 @@ START_TEST(test_last_reference_frees)
 }
 END_TEST
 
+static void on_release(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* Memory that is lent is told of once, when nobody looks at it any more. */
+START_TEST(test_lent_memory)
+{
+    const uint8_t bytes[100] = {1, 2, 3};
+    struct braid_pool *pool = braid_pool_new(0);
+    struct braid_chunk *chunk;
+    unsigned released = 0;
+
+    chunk = braid_chunk_lend(pool, bytes, sizeof bytes, on_release, &released);
+    ck_assert_ptr_eq(chunk->data, bytes);
+    ck_assert_uint_eq(chunk->fill, sizeof bytes);
+    ck_assert_uint_eq(chunk->size, sizeof bytes); /* there is no room behind it */
+    braid_chunk_ref(chunk);
+    braid_chunk_unref(chunk);
+    ck_assert_uint_eq(released, 0);
+    braid_chunk_unref(chunk);
+    ck_assert_uint_eq(released, 1);
+    braid_pool_fail_after(pool, 1);
+    ck_assert_ptr_null(braid_chunk_lend(pool, bytes, 1, on_release, &released));
+    ck_assert_uint_eq(released, 1);
+    ck_assert_uint_eq(braid_pool_used(pool), 0);
+    braid_pool_free(pool);
+}
+END_TEST
+
 START_TEST(test_hottest_chunk_first_and_clean)
 {
     struct braid_pool *pool = braid_pool_new(0);
@@ -200,6 +230,7 @@ int main(void)
         {test_charges, 0},
         {test_chunks_fill_their_memory, 0},
         {test_last_reference_frees, 0},
+        {test_lent_memory, 0},
         {test_hottest_chunk_first_and_clean, 0},
         {test_reserve_is_limited, 0},
         {test_fail_after, 0},

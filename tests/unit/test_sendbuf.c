@@ -15,6 +15,7 @@
 struct model {
     struct braid_pool *pool;
     struct braid_sendbuf buf;
+    unsigned lent, released;
     uint8_t bytes[BYTES];
 };
 
@@ -31,6 +32,7 @@ static void teardown(void)
     braid_sendbuf_clear(&model.buf);
     ck_assert_uint_eq(braid_pool_used(model.pool), 0);
     ck_assert_uint_eq(model.buf.memory, 0);
+    ck_assert_uint_eq(model.released, model.lent);
     braid_pool_free(model.pool);
 }
 
@@ -55,6 +57,25 @@ static size_t append(uint64_t *seed, size_t room, int max, size_t n)
     braid_sendbuf_commit(&model.buf, done);
     ck_assert_ptr_null(model.buf.spare);
     return done;
+}
+
+static void on_release(void *arg)
+{
+    (void)arg;
+    model.released++;
+}
+
+/* Appends n bytes of somebody else's; returns how many. */
+static size_t append_lent(uint64_t *seed, size_t n)
+{
+    uint8_t *bytes = model.bytes + model.buf.end;
+
+    for (size_t k = 0; k < n; k++)
+        bytes[k] = (uint8_t)suite_random(seed);
+    braid_sendbuf_append(&model.buf,
+                         braid_chunk_lend(model.pool, bytes, (uint32_t)n, on_release, NULL));
+    model.lent++;
+    return n;
 }
 
 /* Holds [offset, offset + len) against the model, as far as max slices reach. */
@@ -85,7 +106,9 @@ START_TEST(test_against_bytes)
         uint64_t big = suite_below(&seed, 3);
         size_t n = (size_t)suite_below(&seed, big == 0 ? 50 : big == 1 ? 5000 : 60000);
 
-        if (model.buf.end + n < BYTES)
+        if (model.buf.end + n < BYTES && n > 0 && suite_below(&seed, 4) == 0)
+            append_lent(&seed, n);
+        else if (model.buf.end + n < BYTES)
             append(&seed, (size_t)suite_below(&seed, 150000), 1 + (int)suite_below(&seed, 8), n);
         held = model.buf.end - model.buf.una;
         for (int k = 0; k < 4 && held > 0; k++) {
@@ -101,6 +124,7 @@ START_TEST(test_against_bytes)
     ck_assert_ptr_null(model.buf.head);
     ck_assert_uint_eq(model.buf.memory, 0);
     ck_assert_uint_eq(braid_pool_used(model.pool), 0);
+    ck_assert_uint_gt(model.lent, 0);
     teardown();
 }
 END_TEST

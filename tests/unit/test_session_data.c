@@ -179,6 +179,43 @@ START_TEST(test_window)
 }
 END_TEST
 
+static void on_release(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+/* Memory that is lent: as much as there is room for, given back when the peer has all of it. */
+START_TEST(test_lent)
+{
+    static uint8_t bytes[400000];
+    unsigned released = 0;
+    size_t n;
+
+    pair_fill(PAIR_LOCAL, 0, bytes, sizeof bytes);
+    single_local(&s, 1);
+    braid_subflow_set_room(s.flow[0].subflow, 1u << 20);
+    n = braid_session_lend(s.session, bytes, 5000, on_release, &released, s.now);
+    ck_assert_uint_eq(n, 5000);
+    single_send(&s);
+    ck_assert_str_eq(single_said(&s, 0), "DATA 0+5000");
+    ck_assert_int_eq(feed_ack(&s, 0, 4999, 1u << 20, 0, NULL), 0);
+    ck_assert_uint_eq(released, 0);
+    ck_assert_int_eq(feed_ack(&s, 0, 5000, 1u << 20, 0, NULL), 0);
+    ck_assert_uint_eq(released, 1);
+
+    n = braid_session_lend(s.session, bytes + 5000, 395000, on_release, &released, s.now);
+    ck_assert_uint_ge(n, 200000);
+    ck_assert_uint_lt(n, 395000);
+    single_acted(&s);
+    ck_assert_uint_eq(braid_session_lend(s.session, bytes, 5000, on_release, &released, s.now), 0);
+    single_send(&s);
+    ck_assert_str_eq(single_acted(&s), "WRITABLE");
+    ck_assert_uint_eq(released, 1);
+    single_free(&s);
+    ck_assert_uint_eq(released, 2);
+}
+END_TEST
+
 static void look(unsigned i, uint32_t round_trip)
 {
     const struct braid_sample sample = {.rtt = round_trip, .min_rtt = round_trip, .mss = 1000};
@@ -639,6 +676,7 @@ int main(void)
         {test_writable, 0},
         {test_window, 0},
         {test_window_nearby, 0},
+        {test_lent, 0},
         {test_partial_writes, 0},
         {test_torn_to_shreds, 10},
         {test_rest_outlives_ack, 0},

@@ -167,7 +167,10 @@ BRAID_EXPORT int braid_stream_write(struct braid_stream *stream, const void *dat
                                     size_t len) BRAID_MUST_CHECK;
 
 /**
- * Sends all that is in a buffer and leaves it empty; without a copy but the one into the stream.
+ * Sends all that is in a buffer and leaves it empty. Pieces of 16 KiB and more are not copied: the
+ * stream keeps them until the peer has acknowledged their bytes. So does it with references
+ * (evbuffer_add_reference()), whose cleanup is then run from the loop, or from where the stream or
+ * its context is freed, and must not use libbraid.
  *
  * @return as braid_stream_write(); after -1 the buffer is as it was
  */
