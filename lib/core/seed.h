@@ -75,6 +75,9 @@ int braid_seed_feed(struct braid_subflow *subflow, struct braid_chunk *chunk, ui
 void braid_seed_sampled(struct braid_subflow *subflow, const struct braid_sample *sample,
                         uint64_t now);
 
+/* Whether a sender would be at its limit before long, unless it hears what was acknowledged. */
+bool braid_seed_is_near_limit(const struct braid_session *session);
+
 /* Notes payload that is len bytes, `before` bytes after what was written so far. */
 void braid_seed_mark(struct braid_subflow *subflow, uint32_t before, uint32_t len, uint64_t now);
 

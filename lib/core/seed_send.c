@@ -38,6 +38,11 @@ static void advance(struct braid_session *session, uint64_t now)
     session->limit = session->sendbuf.una + BRAID_SEED_SKEW;
 }
 
+bool braid_seed_is_near_limit(const struct braid_session *session)
+{
+    return session->next + BRAID_SEED_SKEW / 2 > session->limit;
+}
+
 void braid_seed_sampled(struct braid_subflow *subflow, const struct braid_sample *sample,
                         uint64_t now)
 {

@@ -196,7 +196,10 @@ void braid_subflow_set_path(struct braid_subflow *subflow, unsigned path);
 /* Whether it may be given data: false while it is silent, or late with an answer. */
 bool braid_subflow_is_well(const struct braid_subflow *subflow);
 
-/* How long one look at the socket is good for, microseconds: 10 ms, 2 while slow start goes on. */
+/*
+ * How long one look at the socket is good for, microseconds: 10 ms, 2 while slow start goes on; in
+ * the seed's format, where only that tells what was delivered, 2 ms and less near its limit.
+ */
 uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow);
 
 /*

@@ -6,6 +6,7 @@
 #define FIRST_FLIGHT 16384u /* on a subflow that has not shown yet that it delivers */
 #define SAMPLE_TIME 10000u  /* microseconds */
 #define SAMPLE_TIME_NEW 2000u
+#define SAMPLE_TIME_NEAR 250u
 #define LOWAT_MIN 16384u
 #define LOWAT_START 65536u
 #define LOWAT_MAX 524288u
@@ -357,6 +358,8 @@ void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 
 uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow)
 {
+    if (subflow->seed != NULL && braid_seed_is_near_limit(subflow->session))
+        return SAMPLE_TIME_NEAR;
     return subflow->seed != NULL || braid_estimator_in_slow_start(&subflow->estimator)
                ? SAMPLE_TIME_NEW
                : SAMPLE_TIME;

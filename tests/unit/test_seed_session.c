@@ -76,6 +76,36 @@ START_TEST(test_half_close)
 }
 END_TEST
 
+/* Only the socket tells what was delivered; who would soon stand still for that asks it often. */
+START_TEST(test_looks_often_near_the_limit)
+{
+    struct braid_subflow *subflow;
+    struct pair_wire *wire;
+    struct pair pair;
+
+    pair_init_seed(&pair, 1);
+    ck_assert(pair_open(&pair));
+    pair_settle(&pair, 1000);
+    subflow = braid_session_subflow_after(pair.side[PAIR_LOCAL].session, NULL);
+    wire = braid_subflow_user(subflow);
+    wire->rtt[PAIR_LOCAL] = 100;
+    send_all(&pair, PAIR_LOCAL, 100000);
+    pair_settle(&pair, 10000);
+    while (pair.side[PAIR_LOCAL].committed < BIG) {
+        ck_assert_uint_eq(braid_subflow_sample_time(subflow),
+                          pair.side[PAIR_LOCAL].committed > 100000 + (2u << 20) ? 250 : 2000);
+        ck_assert_uint_gt(pair_write(&pair, PAIR_LOCAL, 65536), 0);
+        braid_subflow_set_room(subflow, 1u << 20);
+        while (pair_send(&pair, PAIR_LOCAL, 64, PAIR_ALL))
+            continue;
+    }
+    pair_settle(&pair, 1000); /* it hears of all of them */
+    ck_assert_uint_eq(braid_subflow_sample_time(subflow), 2000);
+    pair_finish(&pair);
+    pair_free(&pair);
+}
+END_TEST
+
 /* ---- how many there are ---- */
 
 /* Nobody says anything before all have connected, since the count comes first. */
@@ -539,6 +569,7 @@ int main(void)
         {test_any_number_of_subflows, 16},
         {test_few_bytes, 4},
         {test_half_close, 0},
+        {test_looks_often_near_the_limit, 0},
         {test_waits_for_all_to_connect, 0},
         {test_a_path_that_does_not_connect, 0},
         {test_lost_before_the_count, 0},
