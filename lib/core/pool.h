@@ -16,8 +16,8 @@
 
 #include "budget.h"
 
-#define BRAID_CHUNK_SMALL 4096u  /* with its header: one page */
-#define BRAID_CHUNK_LARGE 65536u /* with its header */
+#define BRAID_CHUNK_SMALL 4120u  /* with its header: 4,056 bytes of payload */
+#define BRAID_CHUNK_LARGE 65560u /* with its header: 65,496 bytes, more than a frame's */
 
 struct braid_pool;
 
