@@ -20,8 +20,13 @@
 /* With less room than this left of what is known, the socket is asked anew. */
 #define ROOM_SMALL 16384u
 
-/* Microseconds of a round trip from which on pacing is worth its timers. */
+/*
+ * Microseconds of a round trip from which on pacing is worth its timers, and segments of a window
+ * from which on it is of use: HyStart looks at none below (hystart_low_window), and until then it
+ * would only make each round trip of slow start half as long again.
+ */
 #define PACED_FROM 1000u
+#define PACED_WINDOW 16u
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
@@ -102,8 +107,7 @@ static void read_more(struct braid_subflow_io *subflow)
 static void start(struct braid_subflow_io *subflow, uint64_t now)
 {
     read_more(subflow);
-    if (sample(subflow, now) >= PACED_FROM)
-        braid_sockopt_pace(subflow->transport.fd);
+    (void)sample(subflow, now);
     TAILQ_INSERT_TAIL(&subflow->io->subflows, subflow, link);
     subflow->lowat = braid_subflow_lowat(subflow->subflow);
     braid_subflow_set_room(subflow->subflow, subflow->lowat);
@@ -332,6 +336,10 @@ static uint32_t sample(struct braid_subflow_io *subflow, uint64_t now)
     if (!subflow->transport.tcp || !braid_sockopt_sample(subflow->transport.fd, &taken))
         return 0;
     subflow->busy = taken.outq > 0;
+    if (!subflow->paced && taken.rtt >= PACED_FROM && taken.cwnd >= PACED_WINDOW) {
+        subflow->paced = true;
+        braid_sockopt_pace(subflow->transport.fd);
+    }
     braid_subflow_sample(subflow->subflow, &taken, now);
     if (subflow->slot != NULL)
         braid_connector_measured(subflow->slot, now);
