@@ -39,7 +39,7 @@ struct braid_subflow_io {
     size_t lowat;          /* the unsent bytes that the socket may hold */
     uint64_t sampled;      /* when */
     bool lowat_set;        /* as TCP_NOTSENT_LOWAT */
-    bool paced; /* TCP was told to */
+    bool paced;            /* TCP was told to */
     bool settled;          /* what is not needed for the first bytes was seen to */
     bool busy;             /* written to since, or not all acknowledged then */
     bool writing;          /* the write event is there */
