@@ -315,4 +315,7 @@ void sim_scenario_draw(struct sim_scenario *scenario, uint64_t seed)
     scenario->ends[1] = SIM_ANY_END;
     scenario->budget = 20 * SIM_SECOND + d.extra + 60 * d.longest +
                        bytes * 8 * SIM_SECOND / d.slowest * 6 + 2 * scenario->grace;
+    if (scenario->seed) { /* there, only keep-alive may find out that the other end is gone */
+        scenario->budget += 80 * SIM_SECOND;
+    }
 }

@@ -21,6 +21,7 @@ enum sim_segment_flags {
     SIM_SEGMENT_ACK = 2, /* ack means something */
     SIM_SEGMENT_FIN = 4,
     SIM_SEGMENT_RST = 8,
+    SIM_SEGMENT_PROBE = 16, /* wants an answer */
 };
 
 /* [start, end) of a flow's bytes; FIN counts as one more. */

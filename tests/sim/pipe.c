@@ -56,6 +56,13 @@ static void ring_copy_out(struct sim_flow *flow, uint8_t *bytes, size_t len)
 
 /* ---- life ---- */
 
+/* A middlebox has ended the connection, and both ends hear that there is none. */
+static void torn(void *arg)
+{
+    sim_tcp_die(arg, 0);
+    sim_tcp_die(arg, 1);
+}
+
 struct sim_pipe *sim_pipe_dial(struct sim_path *path, unsigned number, uint64_t sndbuf,
                                sim_notify_cb notify, void *arg)
 {
@@ -66,6 +73,7 @@ struct sim_pipe *sim_pipe_dial(struct sim_path *path, unsigned number, uint64_t 
     pipe->sndbuf = sndbuf;
     pipe->ends[0].state = SIM_END_CONNECTING;
     sim_pipe_set_owner(pipe, 0, notify, arg);
+    sim_timer_init(&pipe->torn, path->world, torn, pipe);
     sim_tcp_init(pipe);
     sim_tcp_connect(pipe);
     return pipe;
@@ -116,8 +124,8 @@ size_t sim_pipe_write(struct sim_pipe *pipe, unsigned side, const uint8_t *bytes
     struct sim_flow *flow = &pipe->flows[side];
     uint64_t space = sim_pipe_space(pipe, side);
 
-    if (pipe->ends[side].state == SIM_END_OPEN && flow->cut && len > 0) {
-        sim_tcp_tear(pipe);
+    if (pipe->ends[side].state == SIM_END_OPEN && flow->cut && len > 0 && pipe->torn.slot == 0) {
+        sim_timer_set(&pipe->torn, pipe->path->world->now + sim_path_latency(pipe->path));
     }
     if (pipe->ends[side].state != SIM_END_OPEN || flow->stopped || flow->cut) {
         return len; /* the owner finds out by reading, or by the answer */

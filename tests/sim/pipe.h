@@ -78,6 +78,12 @@ struct sim_flow {
     struct sim_timer ack;
 };
 
+struct sim_keepalive {
+    struct sim_timer timer;
+    uint64_t heard; /* when the last segment came */
+    bool probed;    /* since */
+};
+
 struct sim_pipe {
     struct sim_pipe *next;
     struct sim_path *path;
@@ -85,7 +91,8 @@ struct sim_pipe {
     struct sim_end ends[2];
     struct sim_flow flows[2];
     struct sim_timer syn;
-    struct sim_timer torn; /* a middlebox resets it */
+    struct sim_timer torn;             /* a middlebox resets it */
+    struct sim_keepalive keepalive[2]; /* by the side that asks */
     unsigned syns;
     uint64_t sndbuf;    /* at the least */
     unsigned stalled;   /* how many faults hold this one pipe back */

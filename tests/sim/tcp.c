@@ -41,12 +41,6 @@ static void syn_expired(void *arg)
     sim_tcp_connect(arg);
 }
 
-static void torn(void *arg)
-{
-    sim_tcp_die(arg, 0);
-    sim_tcp_die(arg, 1);
-}
-
 static struct sim_world *world_of(const struct sim_pipe *pipe)
 {
     return pipe->path->world;
@@ -57,7 +51,7 @@ void sim_tcp_init(struct sim_pipe *pipe)
     struct sim_world *world = world_of(pipe);
 
     sim_timer_init(&pipe->syn, world, syn_expired, pipe);
-    sim_timer_init(&pipe->torn, world, torn, pipe);
+    sim_keepalive_init(pipe);
     for (unsigned side = 0; side < 2; side++) {
         struct sim_flow *flow = &pipe->flows[side];
         sim_congestion_init(&flow->congestion);
@@ -112,9 +106,14 @@ void sim_tcp_connect(struct sim_pipe *pipe)
     sim_timer_set(&pipe->syn, world_of(pipe)->now + wait);
 }
 
+void sim_tcp_send_bare(struct sim_pipe *pipe, unsigned side, uint8_t flags)
+{
+    send_segment(pipe, side, flags, 0, 0);
+}
+
 void sim_tcp_send_reset(struct sim_pipe *pipe, unsigned side)
 {
-    send_segment(pipe, side, SIM_SEGMENT_RST, 0, 0);
+    sim_tcp_send_bare(pipe, side, SIM_SEGMENT_RST);
 }
 
 /* ---- the timer of a sender ---- */
@@ -337,13 +336,6 @@ void sim_tcp_stop(struct sim_pipe *pipe, unsigned side)
     sim_timer_clear(&pipe->flows[1 - side].ack);
 }
 
-void sim_tcp_tear(struct sim_pipe *pipe)
-{
-    if (pipe->torn.slot == 0) {
-        sim_timer_set(&pipe->torn, world_of(pipe)->now + sim_path_latency(pipe->path));
-    }
-}
-
 static void notify(struct sim_pipe *pipe, unsigned side)
 {
     if (pipe->ends[side].notify) {
@@ -563,6 +555,8 @@ void sim_pipe_deliver(struct sim_segment *segment)
         sim_tcp_die(pipe, side);
     } else if (segment->flags & SIM_SEGMENT_SYN) {
         take_syn(pipe, side, segment);
+    } else if (segment->flags & SIM_SEGMENT_PROBE) {
+        sim_keepalive_answer(pipe, side);
     } else if (end->state == SIM_END_DEAD) {
         if (segment->len > 0) {
             sim_tcp_send_reset(pipe, side);
@@ -576,6 +570,7 @@ void sim_pipe_deliver(struct sim_segment *segment)
         }
         take_data(pipe, side, segment);
     }
+    sim_keepalive_heard(pipe, side);
     free(segment);
 }
 

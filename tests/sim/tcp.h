@@ -3,7 +3,7 @@
  * The TCP inside a pipe, as a session meets Linux' with the options that lib/event sets: handshake,
  * CUBIC, SACK with loss detection by time (RACK), tail loss probes, retransmission time-outs that
  * back off and are undone when they were a mistake, delayed acknowledgements, a send buffer that
- * grows with the window, an end by TCP_USER_TIMEOUT.
+ * grows with the window, keep-alive, an end by TCP_USER_TIMEOUT.
  *
  * Not here: a receiver's window, since sessions always read; pacing; Nagle's algorithm.
  */
@@ -29,6 +29,8 @@ void sim_tcp_check_write(struct sim_pipe *pipe, unsigned side);
 void sim_tcp_release(struct sim_flow *flow);
 
 void sim_tcp_send_reset(struct sim_pipe *pipe, unsigned side);
+/* A segment with these flags and no data. */
+void sim_tcp_send_bare(struct sim_pipe *pipe, unsigned side, uint8_t flags);
 
 /* Sends nothing more from this side. */
 void sim_tcp_stop(struct sim_pipe *pipe, unsigned side);
@@ -36,8 +38,15 @@ void sim_tcp_stop(struct sim_pipe *pipe, unsigned side);
 /* An error at this side: its owner is told, unless it is gone. */
 void sim_tcp_die(struct sim_pipe *pipe, unsigned side);
 
-/* Something was written to a middlebox that has ended the connection: it resets both ends. */
-void sim_tcp_tear(struct sim_pipe *pipe);
+/* ---- keepalive.c ---- */
+
+void sim_keepalive_init(struct sim_pipe *pipe);
+
+/* This side was asked whether it is still there. */
+void sim_keepalive_answer(struct sim_pipe *pipe, unsigned side);
+
+/* A segment has come to this side. */
+void sim_keepalive_heard(struct sim_pipe *pipe, unsigned side);
 
 /* What TCP_INFO and SIOCOUTQ would say. */
 void sim_tcp_sample(const struct sim_pipe *pipe, unsigned side, struct braid_sample *sample);

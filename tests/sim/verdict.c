@@ -61,7 +61,7 @@ static bool explained_in_seed(const struct sim_run *run, const struct sim_pair *
     case BRAID_ERR_GRACE: /* from when all that came had ended, while others were still announced */
         return e->closed_at - e->began_at >= e->grace;
     case BRAID_ERR_TIMEOUT:
-        return e->lost_any || run->last_lost > 0;
+        return e->side == 0 && !e->established && e->closed_at >= e->began_at + 5 * SIM_SECOND;
     case BRAID_ERR_MEMORY:
         return run->starved;
     default:
