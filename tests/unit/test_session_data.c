@@ -229,8 +229,8 @@ static uint64_t write_all(void)
         for (unsigned i = 0; i < 2 && s.flow[i].subflow != NULL; i++)
             braid_subflow_set_room(s.flow[i].subflow, 1u << 20);
         single_send(&s);
-        single_said(&s, 0);
-        single_said(&s, 1);
+        for (unsigned i = 0; i < 2 && s.flow[i].subflow != NULL; i++)
+            single_said(&s, i);
     }
     return s.committed;
 }
