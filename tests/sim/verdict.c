@@ -37,6 +37,12 @@ static bool was_alone(const struct sim_run *run, const struct sim_endpoint *e)
            (e->side == 1 || e->grace <= hindered);
 }
 
+/* Whether the local end had no answer for as long as it waits for one. */
+static bool was_unanswered(const struct sim_endpoint *e)
+{
+    return e->side == 0 && !e->established && e->closed_at >= e->began_at + 5 * SIM_SECOND;
+}
+
 /* Whether the other end could have ended the session on its own, so that this one was told so. */
 static bool ended_elsewhere(const struct sim_endpoint *other)
 {
@@ -61,7 +67,7 @@ static bool explained_in_seed(const struct sim_run *run, const struct sim_pair *
     case BRAID_ERR_GRACE: /* from when all that came had ended, while others were still announced */
         return e->closed_at - e->began_at >= e->grace;
     case BRAID_ERR_TIMEOUT:
-        return e->side == 0 && !e->established && e->closed_at >= e->began_at + 5 * SIM_SECOND;
+        return was_unanswered(e);
     case BRAID_ERR_MEMORY:
         return run->starved;
     default:
@@ -91,7 +97,7 @@ static bool explained(const struct sim_run *run, const struct sim_pair *pair,
     case BRAID_ERR_GRACE:
         return was_alone(run, e);
     case BRAID_ERR_TIMEOUT:
-        return e->side == 0 && !e->established && e->closed_at >= e->began_at + 5 * SIM_SECOND;
+        return was_unanswered(e);
     case BRAID_ERR_UNKNOWN_SESSION:
     case BRAID_ERR_INSTANCE:
         return e->side == 0 && (run->restarted || run->starved || ended_elsewhere(other));

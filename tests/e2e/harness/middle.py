@@ -8,13 +8,6 @@ import threading
 from . import net
 
 
-def _abort(sock):
-    """Closes with a RST, at once: a thread that waits in recv() would keep the socket open."""
-    with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RD)
-    net.abort(sock)
-
-
 class Link:
     """One relayed connection; both directions are treated alike."""
 
@@ -64,7 +57,7 @@ class Link:
 
     def reset(self):
         """Ends it with a RST to both sides."""
-        self._end(_abort)
+        self._end(net.abort)
 
     def finish(self):
         """Ends it with a FIN to both sides, wherever in a frame that may be."""

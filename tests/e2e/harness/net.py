@@ -137,7 +137,9 @@ def connect(address, timeout=DEADLINE, rcvbuf=None):
 
 
 def abort(sock):
-    """Closes with a RST."""
+    """Closes with a RST, at once: a thread that waits in recv() would keep the socket open."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RD)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
     sock.close()
 
