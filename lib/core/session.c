@@ -266,13 +266,19 @@ int braid_session_reserve(struct braid_session *session, struct iovec *v, int ma
     return count;
 }
 
+/* There are more bytes to be sent. */
+static void note_committed(struct braid_session *session)
+{
+    session->seed.last = braid_sendbuf_last(&session->sendbuf);
+    braid_session_check_growth(session);
+}
+
 void braid_session_commit(struct braid_session *session, size_t n, uint64_t now)
 {
     (void)now;
     braid_sendbuf_commit(&session->sendbuf, n);
     if (n > 0)
-        session->seed.last = braid_sendbuf_last(&session->sendbuf);
-    braid_session_check_growth(session);
+        note_committed(session);
 }
 
 size_t braid_session_lend(struct braid_session *session, const void *data, size_t len,
@@ -289,8 +295,7 @@ size_t braid_session_lend(struct braid_session *session, const void *data, size_
     if (chunk == NULL)
         return 0;
     braid_sendbuf_append(&session->sendbuf, chunk);
-    session->seed.last = braid_sendbuf_last(&session->sendbuf);
-    braid_session_check_growth(session);
+    note_committed(session);
     return n;
 }
 

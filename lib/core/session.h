@@ -280,8 +280,7 @@ void braid_session_commit(struct braid_session *session, size_t n, uint64_t now)
 
 /*
  * Sends memory that somebody has lent, without a copy: the first bytes of it, as many as there is
- * room for. It must not change until release(arg) has been called, which may be before this
- * returns; that must not call the session.
+ * room for. It must not change until release(arg) has been called, which must not call the session.
  *
  * Returns how many bytes, 0 when there is no room; then WRITABLE comes, and release is never
  * called.

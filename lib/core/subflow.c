@@ -358,11 +358,9 @@ void braid_subflow_progress(struct braid_subflow *subflow, uint64_t now)
 
 uint64_t braid_subflow_sample_time(const struct braid_subflow *subflow)
 {
-    if (subflow->seed != NULL && braid_seed_is_near_limit(subflow->session))
-        return SAMPLE_TIME_NEAR;
-    return subflow->seed != NULL || braid_estimator_in_slow_start(&subflow->estimator)
-               ? SAMPLE_TIME_NEW
-               : SAMPLE_TIME;
+    if (subflow->seed != NULL)
+        return braid_seed_is_near_limit(subflow->session) ? SAMPLE_TIME_NEAR : SAMPLE_TIME_NEW;
+    return braid_estimator_in_slow_start(&subflow->estimator) ? SAMPLE_TIME_NEW : SAMPLE_TIME;
 }
 
 void braid_subflow_sample(struct braid_subflow *subflow, const struct braid_sample *sample,

@@ -30,7 +30,7 @@
 
 static void on_read(evutil_socket_t fd, short what, void *arg);
 static void on_write(evutil_socket_t fd, short what, void *arg);
-static uint32_t sample(struct braid_subflow_io *subflow, uint64_t now);
+static void sample(struct braid_subflow_io *subflow, uint64_t now);
 
 /* ---- life ---- */
 
@@ -107,7 +107,7 @@ static void read_more(struct braid_subflow_io *subflow)
 static void start(struct braid_subflow_io *subflow, uint64_t now)
 {
     read_more(subflow);
-    (void)sample(subflow, now);
+    sample(subflow, now);
     TAILQ_INSERT_TAIL(&subflow->io->subflows, subflow, link);
     subflow->lowat = braid_subflow_lowat(subflow->subflow);
     braid_subflow_set_room(subflow->subflow, subflow->lowat);
@@ -325,8 +325,8 @@ void braid_subflow_io_condemn(struct braid_subflow_io *subflow, const char *why)
 
 /* ---- writing ---- */
 
-/* Has the core know what the socket says; returns the round trip, microseconds, 0: unknown. */
-static uint32_t sample(struct braid_subflow_io *subflow, uint64_t now)
+/* Has the core know what the socket says. */
+static void sample(struct braid_subflow_io *subflow, uint64_t now)
 {
     struct braid_sample taken;
     size_t lowat;
@@ -334,7 +334,7 @@ static uint32_t sample(struct braid_subflow_io *subflow, uint64_t now)
     subflow->sampled = now;
     subflow->busy = false;
     if (!subflow->transport.tcp || !braid_sockopt_sample(subflow->transport.fd, &taken))
-        return 0;
+        return;
     subflow->busy = taken.outq > 0;
     if (!subflow->paced && taken.rtt >= PACED_FROM && taken.cwnd >= PACED_WINDOW) {
         subflow->paced = true;
@@ -349,19 +349,18 @@ static uint32_t sample(struct braid_subflow_io *subflow, uint64_t now)
         subflow->lowat_set = true;
         braid_sockopt_lowat(subflow->transport.fd, lowat);
     }
-    return taken.rtt;
 }
 
 void braid_subflow_io_cut(struct braid_subflow_io *subflow, uint64_t now)
 {
-    (void)sample(subflow, now); /* what had arrived until now is no sign of life later */
+    sample(subflow, now); /* what had arrived until now is no sign of life later */
     braid_subflow_cut(subflow->subflow, now);
 }
 
 void braid_subflow_io_look(struct braid_subflow_io *subflow, uint64_t now)
 {
     if (now - subflow->sampled >= braid_subflow_sample_time(subflow->subflow))
-        (void)sample(subflow, now);
+        sample(subflow, now);
 }
 
 void braid_subflow_io_refresh(struct braid_subflow_io *subflow, uint64_t now)

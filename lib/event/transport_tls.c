@@ -215,6 +215,14 @@ static ssize_t fail(struct braid_transport *transport, int number, const char *w
     return -1;
 }
 
+/* Whether something has; sets errno. */
+static bool has_failed(const struct braid_tls *tls)
+{
+    if (tls->error != 0)
+        errno = tls->error;
+    return tls->error != 0;
+}
+
 /* OpenSSL has returned something other than success: 0 at the end, or -1 with errno. */
 static ssize_t judge(struct braid_transport *transport, int result)
 {
@@ -240,10 +248,8 @@ static int tls_flush(struct braid_transport *transport)
 {
     struct braid_tls *tls = transport->tls;
 
-    if (tls->error != 0) {
-        errno = tls->error;
+    if (has_failed(tls))
         return -1;
-    }
     while (tls->held_len > 0) {
         ssize_t n = send_some(tls, tls->held + tls->held_at, tls->held_len, 0);
 
@@ -300,10 +306,8 @@ static int tls_handshake(struct braid_transport *transport)
 
     if (tls->established)
         return 0;
-    if (tls->error != 0) {
-        errno = tls->error;
+    if (has_failed(tls))
         return -1;
-    }
     begin(tls);
     result = SSL_do_handshake(tls->ssl);
     if (result != 1)
@@ -347,10 +351,8 @@ static ssize_t tls_read(struct braid_transport *transport, const struct iovec *v
         return recv(tls->fd, v[0].iov_base, v[0].iov_len, 0);
     if (tls->ended)
         return 0;
-    if (tls->error != 0) {
-        errno = tls->error;
+    if (has_failed(tls))
         return -1;
-    }
     begin(tls);
     tls->dry = ahead; /* the socket has its turn again when it says so */
     for (int i = 0; i < count && result > 0; i++) {
