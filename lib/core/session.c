@@ -226,30 +226,32 @@ void braid_session_answer(struct braid_session *session, int error, uint64_t now
 /* ---- the application ---- */
 
 /*
- * How many bytes may wait for the peer's acknowledgement. Nearby, less than the window is enough:
- * 10 Gbit/s for a millisecond, and over loopback 100. More would be nothing but memory that has
- * left the processor's cache by the time it is written to again.
+ * How many bytes may wait for the peer's acknowledgement. Nearby, less than the window is enough
+ * for what we copy: 10 Gbit/s for a millisecond, and over loopback 100. More would be nothing but
+ * memory that has left the processor's cache by the time it is written to again.
  */
 static uint64_t held_max(const struct braid_session *session)
 {
     uint64_t round_trip = braid_session_longest_round_trip(session);
     bool near = round_trip > 0 && round_trip < BRAID_NEAR && !session->config.speaks_seed;
 
-    return near && session->config.window > HELD_NEAR ? HELD_NEAR : session->config.window;
+    return near && !session->lends && session->config.window > HELD_NEAR ? HELD_NEAR
+                                                                         : session->config.window;
 }
 
-/* How many bytes may be committed now. */
+/* How many bytes the application may add now, in the way that it last asked for. */
 static size_t app_room(const struct braid_session *session)
 {
     uint64_t unsent = session->sendbuf.end - session->next;
+    uint64_t unsent_most = session->lends ? BRAID_BACKLOG_LENT : BRAID_BACKLOG_MAX;
     uint64_t held = session->sendbuf.end - session->sendbuf.una;
     uint64_t held_most = held_max(session);
     uint64_t room;
 
-    if (session->shut || session->state != BRAID_SESSION_OPEN || unsent >= BRAID_BACKLOG_MAX ||
+    if (session->shut || session->state != BRAID_SESSION_OPEN || unsent >= unsent_most ||
         held >= held_most || braid_pool_pressure(session->pool) >= BRAID_PRESSURE_SHORT)
         return 0;
-    room = BRAID_BACKLOG_MAX - unsent;
+    room = unsent_most - unsent;
     if (room > held_most - held)
         room = held_most - held;
     return (size_t)room;
@@ -257,9 +259,11 @@ static size_t app_room(const struct braid_session *session)
 
 int braid_session_reserve(struct braid_session *session, struct iovec *v, int max)
 {
-    size_t room = app_room(session);
+    size_t room;
     int count = 0;
 
+    session->lends = false;
+    room = app_room(session);
     if (room >= ROOM_MIN)
         count = braid_sendbuf_reserve(&session->sendbuf, session->pool, v, max, room);
     session->want_writable = count == 0;
@@ -269,7 +273,8 @@ int braid_session_reserve(struct braid_session *session, struct iovec *v, int ma
 /* There are more bytes to be sent. */
 static void note_committed(struct braid_session *session)
 {
-    session->seed.last = braid_sendbuf_last(&session->sendbuf);
+    if (session->config.speaks_seed)
+        session->seed.last = braid_sendbuf_last(&session->sendbuf);
     braid_session_check_growth(session);
 }
 
@@ -284,11 +289,14 @@ void braid_session_commit(struct braid_session *session, size_t n, uint64_t now)
 size_t braid_session_lend(struct braid_session *session, const void *data, size_t len,
                           braid_release_cb release, void *arg, uint64_t now)
 {
-    size_t room = app_room(session);
-    uint32_t n = (uint32_t)(len < room ? len : room);
     struct braid_chunk *chunk = NULL;
+    size_t room;
+    uint32_t n;
 
     (void)now;
+    session->lends = true;
+    room = app_room(session);
+    n = (uint32_t)(len < room ? len : room);
     if (len > 0 && room >= ROOM_MIN)
         chunk = braid_chunk_lend(session->pool, data, n, release, arg);
     session->want_writable = chunk == NULL;

@@ -230,7 +230,7 @@ size_t braid_subflow_room(const struct braid_subflow *subflow);
 /* Says that the socket takes nothing now (EAGAIN, short write), or that it does again. */
 void braid_subflow_set_blocked(struct braid_subflow *subflow, bool blocked);
 
-/* The unsent bytes worth having in this subflow's socket: TCP_NOTSENT_LOWAT, 16 to 512 KiB. */
+/* The unsent bytes worth having in this subflow's socket: TCP_NOTSENT_LOWAT, 16 KiB to 1 MiB. */
 size_t braid_subflow_lowat(const struct braid_subflow *subflow);
 
 /*

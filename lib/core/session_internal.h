@@ -32,9 +32,11 @@
 
 /*
  * Bytes committed and never sent; more waits with the application. Whole frames, so that a full
- * write leaves no crumb for another.
+ * write leaves no crumb for another. Lent ones are in nobody's memory but the application's: as
+ * many as one write may take.
  */
 #define BRAID_BACKLOG_MAX (4 * BRAID_FRAME_MAX)
+#define BRAID_BACKLOG_LENT (16 * BRAID_FRAME_MAX)
 
 /* The better one first: control goes there. */
 enum braid_subflow_state {
@@ -147,6 +149,7 @@ struct braid_session {
     bool shut;           /* no more will be committed */
     bool fin_acked;
     bool want_writable;           /* the application found no room */
+    bool lends;                   /* and it was for memory of its own */
     struct braid_subflow *fin_on; /* carries FIN; NULL: none does */
 
     /* in */

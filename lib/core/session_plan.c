@@ -13,7 +13,7 @@
 
 #define WRITE_TIME 10u     /* milliseconds that one write, or a frame of it, may occupy a path */
 #define PROBE_HELLO 14000u /* a first flight */
-#define BURST_MAX BRAID_BACKLOG_MAX
+#define BURST_MAX BRAID_BACKLOG_LENT
 
 struct builder {
     struct braid_session *session;

@@ -9,7 +9,7 @@
 #define SAMPLE_TIME_NEAR 250u
 #define LOWAT_MIN 16384u
 #define LOWAT_START 65536u
-#define LOWAT_MAX 524288u
+#define LOWAT_MAX 1048576u
 #define SHORTAGES_MAX 16u
 #define LOWAT_TIME 8u /* milliseconds of sending that a socket should have in store */
 

@@ -296,7 +296,7 @@ START_TEST(test_lowat)
     path(0, 20000, 100000);
     ck_assert_uint_eq(braid_subflow_lowat(s.flow[0].subflow), 16384);
     path(0, 20000, 10000000000);
-    ck_assert_uint_eq(braid_subflow_lowat(s.flow[0].subflow), 524288);
+    ck_assert_uint_eq(braid_subflow_lowat(s.flow[0].subflow), 1048576);
     single_free(&s);
 }
 END_TEST
