@@ -232,11 +232,13 @@ void braid_session_answer(struct braid_session *session, int error, uint64_t now
  */
 static uint64_t held_max(const struct braid_session *session)
 {
-    uint64_t round_trip = braid_session_longest_round_trip(session);
-    bool near = round_trip > 0 && round_trip < BRAID_NEAR && !session->config.speaks_seed;
+    uint64_t window = session->config.window;
+    uint64_t round_trip;
 
-    return near && !session->lends && session->config.window > HELD_NEAR ? HELD_NEAR
-                                                                         : session->config.window;
+    if (session->lends || session->config.speaks_seed || window <= HELD_NEAR)
+        return window;
+    round_trip = braid_session_longest_round_trip(session);
+    return round_trip > 0 && round_trip < BRAID_NEAR ? HELD_NEAR : window;
 }
 
 /* How many bytes the application may add now, in the way that it last asked for. */
@@ -257,13 +259,18 @@ static size_t app_room(const struct braid_session *session)
     return (size_t)room;
 }
 
+/* The same, and that is how it asks now. */
+static size_t ask_for_room(struct braid_session *session, bool lends)
+{
+    session->lends = lends;
+    return app_room(session);
+}
+
 int braid_session_reserve(struct braid_session *session, struct iovec *v, int max)
 {
-    size_t room;
+    size_t room = ask_for_room(session, false);
     int count = 0;
 
-    session->lends = false;
-    room = app_room(session);
     if (room >= ROOM_MIN)
         count = braid_sendbuf_reserve(&session->sendbuf, session->pool, v, max, room);
     session->want_writable = count == 0;
@@ -289,14 +296,11 @@ void braid_session_commit(struct braid_session *session, size_t n, uint64_t now)
 size_t braid_session_lend(struct braid_session *session, const void *data, size_t len,
                           braid_release_cb release, void *arg, uint64_t now)
 {
+    size_t room = ask_for_room(session, true);
+    uint32_t n = (uint32_t)(len < room ? len : room);
     struct braid_chunk *chunk = NULL;
-    size_t room;
-    uint32_t n;
 
     (void)now;
-    session->lends = true;
-    room = app_room(session);
-    n = (uint32_t)(len < room ? len : room);
     if (len > 0 && room >= ROOM_MIN)
         chunk = braid_chunk_lend(session->pool, data, n, release, arg);
     session->want_writable = chunk == NULL;
