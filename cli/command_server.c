@@ -20,12 +20,15 @@
 
 #define ADDRESS_TEXT 128
 #define ACCEPTS_AT_ONCE 4
+#define PAUSE_MICROSECONDS 100000 /* until clients are accepted again, where none could be */
 
 struct server {
     struct file_job job;
     struct braid_listener *listener; /* mptcp */
     int fd;                          /* tcp; -1: closed */
     struct event *accept_event;
+    struct event *pause; /* between two tries */
+    bool short_of;       /* descriptors or memory; it was said */
 };
 
 static void say_listening(const struct server *server, const struct sockaddr *sa)
@@ -87,11 +90,41 @@ static void stop_accepting(struct server *server)
     if (server->accept_event != NULL) {
         event_free(server->accept_event);
     }
+    if (server->pause != NULL) {
+        event_free(server->pause);
+    }
     server->accept_event = NULL;
+    server->pause = NULL;
     if (server->fd >= 0) {
         close(server->fd);
     }
     server->fd = -1;
+}
+
+static void callback_pause_over(evutil_socket_t fd, short what, void *arg)
+{
+    const struct server *server = arg;
+
+    (void)fd;
+    (void)what;
+    event_add(server->accept_event, NULL);
+}
+
+/* Out of descriptors or memory, maybe: whoever waits in the backlog goes on waiting there. */
+static void accept_failed(struct server *server, int error)
+{
+    static const struct timeval pause = {.tv_usec = PAUSE_MICROSECONDS};
+
+    if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM) {
+        return; /* it has gone, or there is none */
+    }
+    if (!server->short_of) {
+        fprintf(stderr, "%s: cannot accept a client for now: %s; raise the limit on open files\n",
+                server->job.options->program, strerrordesc_np(error));
+    }
+    server->short_of = true;
+    event_del(server->accept_event);
+    event_add(server->pause, &pause);
 }
 
 static void callback_accept(evutil_socket_t fd, short what, void *arg)
@@ -107,8 +140,10 @@ static void callback_accept(evutil_socket_t fd, short what, void *arg)
         char peer[ADDRESS_TEXT];
 
         if (client < 0) {
-            return; /* another time, or it has gone */
+            accept_failed(server, errno);
+            return;
         }
+        server->short_of = false;
         if (!job->options->serve) {
             stop_accepting(server);
         }
@@ -132,7 +167,9 @@ static void listen_tcp(struct server *server)
     }
     server->accept_event =
         event_new(job->base, server->fd, EV_READ | EV_PERSIST, callback_accept, server);
-    if (server->accept_event == NULL || event_add(server->accept_event, NULL) != 0) {
+    server->pause = evtimer_new(job->base, callback_pause_over, server);
+    if (server->accept_event == NULL || server->pause == NULL ||
+        event_add(server->accept_event, NULL) != 0) {
         file_job_complain(job, "out of memory");
         return;
     }

@@ -212,10 +212,15 @@ static void callback_signal(evutil_socket_t number, short what, void *arg)
 
 static bool watch_signals(struct file_job *job)
 {
-    static const int numbers[] = {SIGINT, SIGTERM};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 
     signal(SIGPIPE, SIG_IGN); /* a write says so too */
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        struct sigaction before;
+
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) {
+            continue; /* nohup(1), or a shell that has put us in the background */
+        }
         job->signals[i] = evsignal_new(job->base, numbers[i], callback_signal, job);
         if (job->signals[i] == NULL || event_add(job->signals[i], NULL) != 0) {
             return false;
@@ -255,7 +260,7 @@ void file_job_clear(struct file_job *job)
     }
     source_free(job->source);
     sink_free(job->sink);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(job->signals) / sizeof(*job->signals); i++) {
         if (job->signals[i] != NULL) {
             event_free(job->signals[i]);
         }

@@ -25,7 +25,7 @@ struct file_job {
     struct event_base *base;
     struct braid_context *context;
     struct braid_options *braid; /* for streams and listeners */
-    struct event *signals[2];
+    struct event *signals[3];    /* those that are not ignored */
     LIST_HEAD(, file_run) runs;
     struct source *source; /* opened before anybody is bothered; for the first transfer */
     struct sink *sink;

@@ -4,6 +4,8 @@
 import contextlib
 import os
 import pty
+import re
+import resource
 import signal
 import subprocess
 
@@ -221,7 +223,7 @@ def test_a_killed_peer(world, protocol, killed):
     assert not os.path.exists(target)
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize('stopped', ['push', 'pull'])
 def test_an_interrupted_end(world, protocol, stopped, number):
     target = world.path('target')
@@ -425,6 +427,31 @@ def test_a_server_that_served_well_ends_well(world, protocol):
         assert content(target) == content(source)
     serving.signal()
     assert serving.wait()[0] == 0
+
+
+def sleeps(pid):
+    """How often a process has waited so far."""
+    with open(f'/proc/{pid}/status', encoding='ascii') as file:
+        return int(re.search(r'^voluntary_ctxt_switches:\s*(\d+)', file.read(), re.MULTILINE)[1])
+
+
+def test_no_descriptor_for_a_client(world, protocol):
+    """It says so once, waits without work, and serves that client when there are some again."""
+    source = make(world.path('source'), 2_000_000)
+    serving, address = server(world, protocol, 'push', source, options=['--serve'])
+    pid = serving.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = max(int(name) for name in os.listdir(f'/proc/{pid}/fd')) + 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, before[1]))
+    pulling = client(world, address, 'pull', world.path('target'))
+    net.wait_for(lambda: 'cannot accept' in serving.words(), 'a word that there are none')
+    slept = sleeps(pid)
+    net.wait_for(lambda: sleeps(pid) > slept + 1, 'it sleeps between two tries')
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    assert_good(pulling)
+    serving.signal()
+    status, _, words = serving.wait()
+    assert (status, words.count('cannot accept')) == (0, 1), words
 
 
 # ---- the bar ----
