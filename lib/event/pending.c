@@ -84,12 +84,18 @@ static void abort_and_free(struct braid_pending *pending)
     close_and_free(pending);
 }
 
+/*
+ * What it said is thrown away, and TCP says so: in the seed's format an orderly end means that all
+ * has arrived. With TLS there is an alert.
+ */
 static void drop(struct braid_pending *pending, enum braid_log_kind kind, const char *why)
 {
     char buf[128];
 
     braid_log(pending->context, BRAID_LOG_INFO, kind, "subflow from %s closed: %s",
               peer_text(&pending->peer, buf, sizeof buf), why);
+    if (pending->transport.tls == NULL)
+        braid_sockopt_abort(pending->transport.fd);
     close_and_free(pending);
 }
 
