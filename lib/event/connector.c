@@ -214,7 +214,7 @@ void braid_connector_measured(struct braid_slot *slot, uint64_t now)
 
 /* ---- dialling ---- */
 
-/* why: in words, for the log */
+/* why: in words; static */
 static void on_failure(struct braid_slot *slot, int error, const char *why, uint64_t now)
 {
     struct braid_session_path *session_path = slot->session_path;
@@ -224,6 +224,7 @@ static void on_failure(struct braid_slot *slot, int error, const char *why, uint
         .remote = slot->remote,
         .remotes = path->remote_count,
         .error = error,
+        .why = why,
         .began = slot->since,
     };
 

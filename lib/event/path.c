@@ -129,19 +129,17 @@ int braid_path_set_congestion_control(struct braid_path *path, const char *name)
 }
 
 /* Why a path is down: what is not reached is the remote endpoint, not the target. */
-static const char *reason_of(int error)
+static const char *reason_of(const struct braid_path_view *view)
 {
-    switch (error) {
+    switch (view->error) {
     case BRAID_ERR_REFUSED:
         return "connection refused";
     case BRAID_ERR_TIMED_OUT:
         return "no answer";
     case BRAID_ERR_UNREACHABLE:
-        return "unreachable";
-    case BRAID_ERR_SYSTEM:
-        return "this machine cannot connect now";
+        return view->why != NULL ? view->why : "unreachable";
     default:
-        return braid_strerror(error);
+        return view->why != NULL ? view->why : braid_strerror(view->error);
     }
 }
 
@@ -164,7 +162,7 @@ void braid_path_get_info(struct braid_path *path, struct braid_path_info *info)
         .rate = view.rate,
         .subflows = view.alive,
         .error = down ? view.error : BRAID_OK,
-        .reason = down ? reason_of(view.error) : "",
+        .reason = down ? reason_of(&view) : "",
     };
 }
 

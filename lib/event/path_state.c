@@ -196,6 +196,7 @@ bool braid_path_state_failed(struct braid_path_state *state,
     if (!works_anyway(state, failure->began, now)) {
         set_health(state, BRAID_PATH_DOWN, now);
         view->error = failure->error;
+        view->why = failure->why;
         state->next_dial = now;
         if (++state->failures % remotes == 0) { /* each address had its turn */
             state->pause = next_pause(state, failure->error, now);
@@ -266,6 +267,7 @@ bool braid_path_state_cut(struct braid_path_state *state, uint64_t now)
     news = state->view.health != BRAID_PATH_DOWN;
     set_health(state, BRAID_PATH_DOWN, now);
     state->view.error = BRAID_ERR_UNREACHABLE;
+    state->view.why = NULL;
     state->next_dial = now + CUT_PAUSE;
     pthread_mutex_unlock(&state->lock);
     return news;

@@ -32,6 +32,7 @@ struct braid_path_view {
     uint64_t rtt;     /* microseconds, smoothed; 0: unknown */
     uint64_t rate;    /* bytes a second of a busy subflow; 0: unknown */
     int error;        /* of the latest dial that failed */
+    const char *why;  /* the same in words; static; NULL: there are no better ones */
     unsigned remote;  /* which of its addresses to dial */
     unsigned returns; /* how often it has come back: whoever waits for it need not any more */
 };
@@ -84,6 +85,7 @@ struct braid_path_failure {
     unsigned remote;  /* to which address, of how many */
     unsigned remotes; /* not 0 */
     int error;        /* enum braid_error */
+    const char *why;  /* in words; static */
     uint64_t began;
 };
 

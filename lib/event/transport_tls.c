@@ -180,6 +180,9 @@ static void begin(struct braid_tls *tls)
     tls->dry = false;
 }
 
+static const char closed_early[] =
+    "the peer closed it during the handshake: is the same security set at both ends?";
+
 /* What OpenSSL has found wrong, in words. */
 static const char *reason_of(const struct braid_tls *tls)
 {
@@ -193,7 +196,7 @@ static const char *reason_of(const struct braid_tls *tls)
     if (tls->peer.stranger)
         return "it has shown a key that is not accepted here";
     if (tls->eof)
-        return "the peer closed it during the handshake: is the same security set at both ends?";
+        return closed_early;
     switch (ERR_GET_REASON(error)) {
     case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
         return "the peer refused the handshake: it does not accept this key";
@@ -209,7 +212,14 @@ static const char *reason_of(const struct braid_tls *tls)
 /* Something has failed for good: all that follows fails with that errno. */
 static ssize_t fail(struct braid_transport *transport, int number, const char *why)
 {
-    transport->tls->error = number;
+    struct braid_tls *tls = transport->tls;
+
+    if (!tls->established && (number == ECONNRESET || number == EPIPE)) {
+        tls->eof = true;
+        number = EPROTO;
+        why = closed_early;
+    }
+    tls->error = number;
     transport->why = why != NULL ? why : "TLS failed";
     errno = number;
     return -1;

@@ -40,7 +40,7 @@ static bool ask(uint64_t now, uint64_t *when)
 /* A dial to address `remote` of so many has failed, at once unless it began earlier. */
 static bool fail_to(unsigned remote, unsigned remotes, int error, uint64_t began, uint64_t now)
 {
-    const struct braid_path_failure failure = {remote, remotes, error, began};
+    const struct braid_path_failure failure = {remote, remotes, error, NULL, began};
 
     return braid_path_state_failed(&state, &failure, now);
 }

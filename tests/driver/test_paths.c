@@ -72,7 +72,7 @@ START_TEST(an_interface_is_bound_to)
     ck_assert(run_until(w.base, is_down, via[1], PATIENCE));
     ck_assert_str_eq(state_of(via[0]), "up");
     ck_assert_str_eq(reason_of(via[0]), "");
-    ck_assert_str_eq(reason_of(via[1]), "unreachable");
+    ck_assert_str_eq(reason_of(via[1]), "No such device");
 }
 END_TEST
 
