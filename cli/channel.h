@@ -7,10 +7,11 @@
 #ifndef BRAID_CLI_CHANNEL_H
 #define BRAID_CLI_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
-struct braid_context;
+struct braid_path;
 struct braid_stream;
 struct channel;
 struct event_base;
@@ -33,7 +34,8 @@ struct channel_ops {
     void (*drain)(struct channel *channel, size_t n);
     void (*shutdown)(struct channel *channel);
     void (*free)(struct channel *channel);
-    const char *(*error)(const struct channel *channel);
+    bool (*reached)(const struct channel *channel);
+    const char *(*error)(struct channel *channel);
 };
 
 struct channel {
@@ -42,8 +44,12 @@ struct channel {
     void *arg;
 };
 
-/* A channel on a stream, which it owns from now on; NULL: out of memory, the stream is freed. */
-struct channel *channel_braid_new(struct braid_stream *stream);
+/*
+ * A channel on a stream, which it owns from now on; NULL: out of memory, the stream is freed.
+ * paths: the caller's, for as long as the channel lives, where the stream is to connect on them.
+ */
+struct channel *channel_braid_new(struct braid_stream *stream, struct braid_path *const *paths,
+                                  size_t count);
 
 /* The same on a connected, non-blocking socket. */
 struct channel *channel_tcp_new(struct event_base *base, int fd);
@@ -93,8 +99,14 @@ static inline void channel_free(struct channel *channel)
     }
 }
 
-/* Why it broke; a static string. */
-static inline const char *channel_error(const struct channel *channel)
+/* Whether the other end has ever been there. */
+static inline bool channel_reached(const struct channel *channel)
+{
+    return channel->ops->reached(channel);
+}
+
+/* Why it broke, or could not be made; valid as long as the channel. */
+static inline const char *channel_error(struct channel *channel)
 {
     return channel->ops->error(channel);
 }

@@ -2,14 +2,21 @@
 /* A channel on a session of libbraid's, which is what a channel is modelled on. */
 #include "cli/channel.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <event2/event.h>
 
+#include <braid/path.h>
 #include <braid/stream.h>
 
 struct channel_braid {
     struct channel channel;
     struct braid_stream *stream;
+    struct braid_path *const *paths; /* on which it is to connect; the caller's */
+    size_t path_count;
+    bool reached; /* the other end */
+    bool sent;    /* something, or the word that it was all */
+    char why[256];
 };
 
 static struct braid_stream *stream_of(const struct channel *channel)
@@ -24,7 +31,10 @@ static int reserve(struct channel *channel, struct iovec *v, int max)
 
 static void commit(struct channel *channel, size_t n)
 {
-    braid_stream_commit(stream_of(channel), n);
+    struct channel_braid *self = (struct channel_braid *)channel;
+
+    self->sent |= n > 0;
+    braid_stream_commit(self->stream, n);
 }
 
 static int peek(struct channel *channel, struct iovec *v, int max)
@@ -39,7 +49,10 @@ static void drain(struct channel *channel, size_t n)
 
 static void finish(struct channel *channel)
 {
-    braid_stream_shutdown(stream_of(channel), EV_WRITE);
+    struct channel_braid *self = (struct channel_braid *)channel;
+
+    self->sent = true;
+    braid_stream_shutdown(self->stream, EV_WRITE);
 }
 
 static void release(struct channel *channel)
@@ -48,13 +61,45 @@ static void release(struct channel *channel)
     free(channel);
 }
 
-static const char *error_text(const struct channel *channel)
+static bool reached(const struct channel *channel)
 {
-    int error = braid_stream_get_error(stream_of(channel));
+    return ((const struct channel_braid *)channel)->reached;
+}
 
-    return error == BRAID_ERR_TRUNCATED ? "bytes are missing, or the other end did not say that "
-                                          "this was all (--bare-end does without)"
-                                        : braid_strerror(error);
+/* What is wrong with the paths that do not work, one after the other. Whether there are any. */
+static bool describe_paths(struct channel_braid *channel)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < channel->path_count && len < sizeof(channel->why); i++) {
+        struct braid_path_info info;
+
+        braid_path_get_info(channel->paths[i], &info);
+        if (info.error != BRAID_OK) {
+            len += (size_t)snprintf(channel->why + len, sizeof(channel->why) - len, "%s%s: %s",
+                                    len > 0 ? "; " : "", braid_path_get_name(channel->paths[i]),
+                                    info.reason);
+        }
+    }
+    return len > 0;
+}
+
+static const char *error_text(struct channel *channel)
+{
+    struct channel_braid *self = (struct channel_braid *)channel;
+    int error = braid_stream_get_error(self->stream);
+
+    if (error == BRAID_ERR_TRUNCATED) {
+        return self->sent ? "the other end did not take all of it"
+                          : "bytes are missing, or the other end did not say that this was all "
+                            "(--bare-end does without)";
+    }
+    if (!self->reached && describe_paths(self)) {
+        return self->why;
+    }
+    return !self->reached && error == BRAID_ERR_TIMEOUT
+               ? "the other end does not answer: is it a braid server, and has it the same key?"
+               : braid_strerror(error);
 }
 
 static const struct channel_ops ops = {
@@ -64,6 +109,7 @@ static const struct channel_ops ops = {
     .drain = drain,
     .shutdown = finish,
     .free = release,
+    .reached = reached,
     .error = error_text,
 };
 
@@ -77,6 +123,7 @@ static void tell(struct channel *channel, unsigned events)
 static void callback_readable(struct braid_stream *stream, void *arg)
 {
     (void)stream;
+    ((struct channel_braid *)arg)->reached = true;
     tell(arg, CHANNEL_READABLE);
 }
 
@@ -88,17 +135,20 @@ static void callback_writable(struct braid_stream *stream, void *arg)
 
 static void callback_event(struct braid_stream *stream, unsigned events, void *arg)
 {
+    struct channel_braid *channel = arg;
     unsigned told = 0;
 
     (void)stream;
+    channel->reached |= (events & (BRAID_EVENT_CONNECTED | BRAID_EVENT_EOF)) != 0;
     told |= (events & BRAID_EVENT_CONNECTED) != 0 ? CHANNEL_WRITABLE : 0u;
     told |= (events & BRAID_EVENT_EOF) != 0 ? CHANNEL_EOF : 0u;
     told |= (events & BRAID_EVENT_CLOSED) != 0 ? CHANNEL_CLOSED : 0u;
     told |= (events & BRAID_EVENT_ERROR) != 0 ? CHANNEL_BROKEN : 0u;
-    tell(arg, told);
+    tell(&channel->channel, told);
 }
 
-struct channel *channel_braid_new(struct braid_stream *stream)
+struct channel *channel_braid_new(struct braid_stream *stream, struct braid_path *const *paths,
+                                  size_t count)
 {
     struct channel_braid *channel = calloc(1, sizeof(*channel));
 
@@ -108,6 +158,9 @@ struct channel *channel_braid_new(struct braid_stream *stream)
     }
     channel->channel.ops = &ops;
     channel->stream = stream;
+    channel->paths = paths;
+    channel->path_count = count;
+    channel->reached = count == 0; /* it has come from there */
     braid_stream_setcb(stream, callback_readable, callback_writable, callback_event, channel);
     return &channel->channel;
 }

@@ -242,9 +242,16 @@ static void release(struct channel *channel)
     free(tcp);
 }
 
-static const char *error_text(const struct channel *channel)
+/* It was connected before it became a channel. */
+static bool reached(const struct channel *channel)
 {
-    return strerrordesc_np(((const struct channel_tcp *)channel)->error);
+    (void)channel;
+    return true;
+}
+
+static const char *error_text(struct channel *channel)
+{
+    return strerrordesc_np(((struct channel_tcp *)channel)->error);
 }
 
 static const struct channel_ops ops = {
@@ -254,6 +261,7 @@ static const struct channel_ops ops = {
     .drain = drain,
     .shutdown = finish,
     .free = release,
+    .reached = reached,
     .error = error_text,
 };
 

@@ -19,6 +19,12 @@
 
 #define DIAL_MILLISECONDS 10000
 
+struct client {
+    struct file_job job;
+    struct braid_path *paths[FILE_PATHS_MAX];
+    size_t path_count;
+};
+
 /* ---- paths ---- */
 
 static bool is_numeric(const char *text)
@@ -58,53 +64,57 @@ static unsigned share(const struct file_options *options, size_t paths, size_t i
     return options->address.subflows / n + (index < options->address.subflows % n ? 1 : 0);
 }
 
-/* One path from each place that was named, to the first remote that answers; else to each. */
-static size_t make_paths(struct file_job *job, struct braid_path **paths)
+/*
+ * One path from each place that was named, to the first remote that answers; else to each. False:
+ * it was said why not.
+ */
+static bool make_paths(struct client *client)
 {
-    const struct file_options *options = job->options;
+    const struct file_options *options = client->job.options;
     const struct address *address = &options->address;
     bool named = options->path_count > 0;
     size_t count = named ? options->path_count : address->count;
 
     for (size_t i = 0; i < count; i++) {
         const char *from = named ? options->paths[i] : NULL;
-
-        paths[i] =
+        struct braid_path *path =
             named ? make_path(from, from, address->list, address->count, share(options, count, i))
                   : make_path(braid_address_text(address->list[i]), NULL, &address->list[i], 1,
                               share(options, count, i));
-        if (paths[i] == NULL) {
-            file_job_complain(job, "%s is no interface and no address",
+
+        if (path == NULL) {
+            file_job_complain(&client->job, "%s is no interface and no address",
                               named ? from : braid_address_text(address->list[i]));
-            while (i > 0) {
-                braid_path_free(paths[--i]);
-            }
-            return 0;
+            return false;
         }
+        client->paths[client->path_count++] = path;
     }
-    return count;
+    return true;
+}
+
+static void free_paths(struct client *client)
+{
+    while (client->path_count > 0) {
+        braid_path_free(client->paths[--client->path_count]);
+    }
 }
 
 /* ---- connecting ---- */
 
-static void connect_braid(struct file_job *job)
+static void connect_braid(struct client *client)
 {
-    struct braid_path *paths[FILE_PATHS_MAX];
-    size_t count = make_paths(job, paths);
+    struct file_job *job = &client->job;
     struct braid_stream *stream;
 
-    if (count == 0) {
+    if (!make_paths(client)) {
         return;
     }
-    stream = braid_stream_connect(job->context, job->braid, paths, count);
-    for (size_t i = 0; i < count; i++) {
-        braid_path_free(paths[i]);
-    }
+    stream = braid_stream_connect(job->context, job->braid, client->paths, client->path_count);
     if (stream == NULL) {
         file_job_complain(job, "out of memory or descriptors");
         return;
     }
-    file_job_start(job, channel_braid_new(stream), NULL);
+    file_job_start(job, channel_braid_new(stream, client->paths, client->path_count), NULL);
 }
 
 static void callback_dialled(int fd, int error, void *arg)
@@ -131,21 +141,22 @@ static void connect_tcp(struct file_job *job)
 int command_client(int argc, char **argv)
 {
     struct file_options options;
-    struct file_job job;
+    struct client client = {.path_count = 0};
     int status = file_options_parse(&options, argc, argv);
 
     if (status != -1) {
         return status;
     }
-    if (file_job_init(&job, &options)) {
+    if (file_job_init(&client.job, &options)) {
         if (options.address.multipath) {
-            connect_braid(&job);
+            connect_braid(&client);
         } else {
-            connect_tcp(&job);
+            connect_tcp(&client.job);
         }
     }
-    status = file_job_run(&job);
-    file_job_clear(&job);
+    status = file_job_run(&client.job);
+    file_job_clear(&client.job);
+    free_paths(&client);
     file_options_clear(&options);
     return status == EXIT_SUCCESS ? exit_flushed() : status;
 }

@@ -58,7 +58,7 @@ static void callback_stream(struct braid_listener *listener, struct braid_stream
     (void)braid_stream_get_subflows(stream, &info, 1);
     braid_sockaddr_text((const struct sockaddr *)&info.peer, peer, sizeof(peer));
     braid_stream_answer(stream, BRAID_OK);
-    file_job_start(job, channel_braid_new(stream), job->options->serve ? peer : NULL);
+    file_job_start(job, channel_braid_new(stream, NULL, 0), job->options->serve ? peer : NULL);
 }
 
 static void listen_braid(struct server *server)

@@ -52,11 +52,15 @@ void file_job_complain(struct file_job *job, const char *format, ...)
     fputc('\n', stderr);
 }
 
+/* Whom a server turns away nobody else hears of; a client's failure says what was wrong. */
 static void callback_log(enum braid_severity severity, const char *message, void *arg)
 {
     const struct file_job *job = arg;
+    const struct file_run *run;
 
-    if (severity <= BRAID_LOG_WARNING) {
+    if (severity <= (job->options->server ? BRAID_LOG_INFO : BRAID_LOG_WARNING)) {
+        LIST_FOREACH(run, &job->runs, link)
+            progress_hide(run->progress);
         fprintf(stderr, "%s: %s\n", job->options->program, message);
     }
 }
@@ -91,6 +95,17 @@ static void check_done(struct file_job *job)
     }
 }
 
+static void report_failure(const struct file_run *run, const struct transfer_result *result)
+{
+    char after[40] = "";
+
+    if (result->bytes > 0) {
+        snprintf(after, sizeof(after), " (after %" PRIu64 " bytes)", result->bytes);
+    }
+    file_job_complain(run->job, "%s%s%s: %s%s", run->peer, *run->peer != '\0' ? ": " : "",
+                      run->job->options->file, result->why, after);
+}
+
 static void callback_done(struct transfer *transfer, const struct transfer_result *result,
                           void *arg)
 {
@@ -103,9 +118,7 @@ static void callback_done(struct transfer *transfer, const struct transfer_resul
     if (result->ok) {
         report(run, result);
     } else {
-        file_job_complain(job, "%s%s%s: %s (after %" PRIu64 " bytes)", run->peer,
-                          *run->peer != '\0' ? ": " : "", job->options->file, result->why,
-                          result->bytes);
+        report_failure(run, result);
     }
     run_free(run);
     check_done(job);

@@ -166,6 +166,13 @@ struct progress *progress_new(struct event_base *base, const uint64_t *done, con
     return progress;
 }
 
+void progress_hide(const struct progress *progress)
+{
+    if (progress != NULL) {
+        fputs("\r\033[K", stderr);
+    }
+}
+
 void progress_free(struct progress *progress)
 {
     if (progress == NULL) {
@@ -174,6 +181,6 @@ void progress_free(struct progress *progress)
     if (progress->tick != NULL) {
         event_free(progress->tick);
     }
+    progress_hide(progress);
     free(progress);
-    fputs("\r\033[K", stderr);
 }

@@ -30,6 +30,9 @@ void progress_line(const struct progress_state *state, unsigned columns, char *l
  */
 struct progress *progress_new(struct event_base *base, const uint64_t *done, const uint64_t *total);
 
+/* Has other words written in its place; it comes again. NULL is allowed. */
+void progress_hide(const struct progress *progress);
+
 /* Takes the line away. NULL is allowed. */
 void progress_free(struct progress *progress);
 

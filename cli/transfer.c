@@ -117,6 +117,18 @@ static void fail_alone(struct transfer *transfer, const char *format, ...)
     over(transfer);
 }
 
+/* Only the channel knows why. What was to be sent and reached nobody does not count. */
+static void fail_broken(struct transfer *transfer)
+{
+    bool reached = channel_reached(transfer->channel);
+
+    if (!reached) {
+        transfer->sum.length = 0;
+    }
+    fail_alone(transfer, "%s: %s", reached ? "the connection broke off" : "no connection",
+               channel_error(transfer->channel));
+}
+
 /* ---- sending ---- */
 
 void transfer_say(struct transfer *transfer, enum file_wire_type type, const void *payload,
@@ -362,6 +374,7 @@ static void callback_channel(struct channel *channel, unsigned events, void *arg
 {
     struct transfer *transfer = arg;
 
+    (void)channel;
     if ((events & CHANNEL_READABLE) != 0) {
         transfer_receive(transfer);
     }
@@ -369,7 +382,7 @@ static void callback_channel(struct channel *channel, unsigned events, void *arg
         transfer_send(transfer);
     }
     if ((events & CHANNEL_BROKEN) != 0) {
-        fail_alone(transfer, "the connection broke off: %s", channel_error(channel));
+        fail_broken(transfer);
     }
     if (transfer->raw) {
         take_end(transfer, events);

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import resource
+import signal
 
 import pytest
 
@@ -14,7 +15,13 @@ WORLD = pytest.StashKey()
 
 
 def pytest_configure(config):
-    """Registers the marks; takes all the descriptors there are, for the tests of many clients."""
+    """
+    Registers the marks; takes all the descriptors there are, for the tests of many clients; and
+    ignores no signal, since what a shell in the background has ignored its programs ignore too.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     config.addinivalue_line('markers', 'heavy: much traffic or many sockets; not in a quick run')

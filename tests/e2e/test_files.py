@@ -89,10 +89,13 @@ def test_a_key(world):
     key = ['--key', make_key(world, 'key')]
     serving, address = server(world, 'mptcp.4', 'pull', target, host='0.0.0.0:0', options=key)
     address = address.replace('0.0.0.0', '127.0.0.1')
-    for options in ([], ['--key', make_key(world, 'other')]):
-        status, _, words = client(world, address, 'push', source, options=options).wait()
-        assert status == 1 and 'broke off' in words, words
+    for options, words in (([], 'has it the same key'),
+                           (['--key', make_key(world, 'other')], 'does not accept this key')):
+        assert_failed(client(world, address, 'push', source, options=options), 'no connection',
+                      words)
     assert not os.path.exists(target)
+    assert 'its configuration wants a key' in serving.words()
+    assert 'a key that is not accepted here' in serving.words()
     assert_good(client(world, address, 'push', source, options=key), serving)
     assert content(target) == content(source)
 
@@ -242,6 +245,21 @@ def test_an_interrupted_end(world, protocol, stopped, number):
     assert leftovers(world) == []
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_is_ignored(world, number):
+    """As nohup(1) has it, and a shell for what is in the background."""
+    source, target = os.urandom(100_000), world.path('target')
+    pushing, address = server(world, 'mptcp.2', 'push', '-', stdin=subprocess.PIPE,
+                              preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+    pulling = client(world, address, 'pull', target)
+    pushing.signal(number)
+    pushing.process.stdin.write(source)
+    pushing.process.stdin.close()
+    pushing.process.stdin = None
+    assert_good(pushing, pulling)
+    assert content(target) == source
+
+
 def test_a_full_disk(world, protocol):
     source = make(world.path('source'), 3 << 20)
     small = world.path('small')
@@ -387,10 +405,17 @@ def test_help_says_how():
 
 
 def test_nobody_listens(world, protocol):
-    result = run([braid_path(), 'client', f'{protocol}://127.0.0.1:1', 'push',
-                  make(world.path('source'), 10)])
-    assert result.returncode == 1
-    assert result.stderr.startswith('braid client: ')
+    nobody = client(world, f'{protocol}://127.0.0.1:1', 'push', make(world.path('source'), 10))
+    assert_failed(nobody, '^braid client: .*127.0.0.1:1: connection refused')
+
+
+def test_paths_that_are_none(world):
+    """Each is named, with what is wrong with it; and nothing was sent."""
+    paths = ['--path', 'nosuch0', '--path', '192.0.2.1']
+    nobody = client(world, 'mptcp.2://127.0.0.1:1', 'push', make(world.path('source'), 10),
+                    options=paths)
+    assert_failed(nobody, 'no connection: nosuch0: No such device; '
+                          '192.0.2.1: Cannot assign requested address$')
 
 
 def test_an_address_that_is_taken(world, protocol, echo):

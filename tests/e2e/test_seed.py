@@ -232,8 +232,20 @@ def test_the_other_protocol_is_refused(world):
     serving, address = server(world, 'mptcp.2', 'push', source, options=SEED)
     with net.connect(address.split('://')[1]) as sock:
         sock.sendall(struct.pack('>Q3sBI', 1, b'BRD', 1, 0))
-        assert sock.recv(1) == b''
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
     assert_good(client(world, address, 'pull', world.path('target'), options=SEED), serving)
+
+
+@pytest.mark.parametrize('size', [0, 10, 3_000_000])
+def test_a_server_of_the_other_protocol(world, size):
+    """In this format an orderly end is a success: nobody may get one who is turned away."""
+    source, target = make(world.path('source'), size), world.path('target')
+    serving, address = server(world, 'mptcp.2', 'pull', target)
+    assert_failed(client(world, address, 'push', source, options=SEED), 'did not take all of it')
+    assert 'closed: protocol error' in serving.words()
+    assert_good(client(world, address, 'push', source), serving)
+    assert content(target) == content(source)
 
 
 # ---- the command line ----
