@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "recvbuf.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include <braid/error.h>
@@ -68,13 +67,18 @@ void braid_recvbuf_clear(struct braid_recvbuf *buf, struct braid_pool *pool)
     drop_fill(buf);
 }
 
+bool braid_recvbuf_is_crumbled(const struct braid_recvbuf *buf)
+{
+    return buf->pieces >= PIECES_FREE && buf->pieces * PIECE_CHARGE > buf->bytes;
+}
+
 /* Links a new piece behind prev (NULL: first). */
 static int add_piece(struct braid_recvbuf *buf, struct braid_pool *pool, struct braid_piece *prev,
                      const struct braid_piece *like)
 {
     struct braid_piece *piece;
 
-    if (buf->pieces >= PIECES_FREE && buf->pieces * PIECE_CHARGE > buf->bytes)
+    if (!buf->takes_crumbs && braid_recvbuf_is_crumbled(buf))
         return -BRAID_ERR_PROTOCOL;
     piece = braid_pool_alloc(pool, sizeof *piece);
     if (piece == NULL)

@@ -61,11 +61,16 @@ int braid_seed_feed(struct braid_subflow *subflow, struct braid_chunk *chunk, ui
 bool braid_subflow_may_read(const struct braid_subflow *subflow)
 {
     const struct braid_session *session = subflow->session;
+    const struct braid_recvbuf *buf = &session->recvbuf;
+    uint64_t offset;
 
     if (subflow->seed == NULL || subflow->seed->ended || session->state != BRAID_SESSION_OPEN)
         return true;
-    return subflow->seed->parser.offset >= BRAID_SEED_NOWHERE ||
-           subflow->seed->parser.offset < session->recvbuf.drained + session->config.window;
+    offset = subflow->seed->parser.offset;
+    if (offset >= BRAID_SEED_NOWHERE)
+        return true;
+    return offset < buf->drained + session->config.window &&
+           (offset <= buf->next || !braid_recvbuf_is_crumbled(buf));
 }
 
 bool braid_subflow_ended(struct braid_subflow *subflow, uint64_t now)

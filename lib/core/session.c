@@ -34,6 +34,7 @@ struct braid_session *braid_session_new(struct braid_pool *pool,
     if (config->speaks_seed) { /* which has all its subflows, or none */
         session->config.first = config->subflows;
         session->grown = true;
+        session->recvbuf.takes_crumbs = true;
     }
     session->final = BRAID_NEVER;
     /* A window is a promise: no session may promise more than its share of what there is. */

@@ -515,6 +515,31 @@ START_TEST(test_too_far_ahead)
 }
 END_TEST
 
+/* The same of what is ahead in very many small messages: keeping them costs more than they hold. */
+START_TEST(test_crumbs_ahead)
+{
+    const uint32_t step = 20;
+    struct other other;
+    uint64_t at = step, end;
+
+    other_init(&other, 2, false);
+    for (; braid_subflow_may_read(other.subflow[1]); at += 2 * step)
+        ck_assert_int_eq(say_data(&other, 1, at, step), 0);
+    ck_assert_uint_lt(at, 1u << 20);
+    for (end = at + 1000 * step; at < end; at += 2 * step) /* what was read with them */
+        ck_assert_int_eq(say_data(&other, 1, at, step), 0);
+    for (at = 0; at < end; at += 2 * step) {
+        ck_assert(braid_subflow_may_read(other.subflow[0]));
+        ck_assert_int_eq(say_data(&other, 0, at, step), 0);
+    }
+    ck_assert(braid_subflow_may_read(other.subflow[1]));
+    ck_assert_uint_eq(drain(&other), end);
+    other_act(&other);
+    ck_assert(other.closed.type == BRAID_ACTION_NONE);
+    other_free(&other);
+}
+END_TEST
+
 /* If all are, there is nobody to bring what is missing: that is an end, not a wait for ever. */
 START_TEST(test_all_too_far_ahead)
 {
@@ -582,6 +607,7 @@ int main(void)
         {test_no_memory_for_what_comes, 0},
         {test_sealed_and_lost, 0},
         {test_too_far_ahead, 0},
+        {test_crumbs_ahead, 0},
         {test_all_too_far_ahead, 0},
         {test_who_may_join, 0},
         {test_refused, 0},
