@@ -56,6 +56,14 @@ void braid_flow_gap(struct braid_flow *flow, uint64_t received, uint64_t round_t
     flow->widened_at = now;
 }
 
+void braid_flow_want(struct braid_flow *flow, uint64_t bytes)
+{
+    uint64_t wanted = min64(bytes, flow->window_max);
+
+    if (wanted > flow->window)
+        flow->window = wanted;
+}
+
 uint64_t braid_flow_next_limit(const struct braid_flow *flow, uint64_t drained)
 {
     uint64_t limit = drained + flow->window;

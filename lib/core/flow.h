@@ -43,6 +43,9 @@ void braid_flow_drained(struct braid_flow *flow, uint64_t drained, uint64_t roun
  */
 void braid_flow_gap(struct braid_flow *flow, uint64_t received, uint64_t round_trip, uint64_t now);
 
+/* The application waits for so many bytes before it takes any: they are let in, up to the cap. */
+void braid_flow_want(struct braid_flow *flow, uint64_t bytes);
+
 /* The limit that could be told now. */
 uint64_t braid_flow_next_limit(const struct braid_flow *flow, uint64_t drained);
 

@@ -343,6 +343,18 @@ void braid_session_drain(struct braid_session *session, size_t n, uint64_t now)
         braid_seed_check(session, now);
 }
 
+void braid_session_want(struct braid_session *session, size_t n, uint64_t now)
+{
+    const struct braid_recvbuf *buf = &session->recvbuf;
+
+    if (session->config.speaks_seed || session->final != BRAID_NEVER ||
+        braid_pool_pressure(session->pool) >= BRAID_PRESSURE_TIGHT)
+        return;
+    braid_flow_want(&session->flow, n);
+    if (braid_flow_worth_telling(&session->flow, buf->drained, session->received_max))
+        braid_session_owe_ack(session, true, now);
+}
+
 void braid_session_shutdown(struct braid_session *session, uint64_t now)
 {
     session->shut = true;
@@ -506,5 +518,7 @@ void braid_session_get_stats(const struct braid_session *session, struct braid_s
     stats->subflows_lost = session->lost_count;
     stats->established = session->established;
     stats->complete = session->recvbuf.next == session->final;
+    stats->full = session->config.speaks_seed ? stats->unread >= session->config.window
+                                              : session->recvbuf.next >= session->flow.limit;
     stats->memory = session->sendbuf.memory + session->recvbuf.bytes;
 }

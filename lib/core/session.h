@@ -291,6 +291,12 @@ size_t braid_session_lend(struct braid_session *session, const void *data, size_
 /* Shows bytes that arrived in order; returns the number of pieces. */
 int braid_session_peek(const struct braid_session *session, struct iovec *v, int max);
 
+/*
+ * The application will take nothing before so many bytes are there. The window becomes as large, up
+ * to its cap, and unless memory is tight.
+ */
+void braid_session_want(struct braid_session *session, size_t n, uint64_t now);
+
 /* Takes n peeked bytes off; opens the window. */
 void braid_session_drain(struct braid_session *session, size_t n, uint64_t now);
 
@@ -341,6 +347,7 @@ struct braid_session_stats {
     unsigned subflows_lost;
     bool established;
     bool complete; /* all that the peer sends has arrived, its FIN too */
+    bool full;     /* there is no room for more before something is drained */
     size_t memory; /* bytes of buffers held in both directions */
 };
 

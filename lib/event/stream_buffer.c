@@ -54,17 +54,22 @@ void braid_stream_clear(struct braid_stream *stream)
 
 int braid_stream_setwatermark(struct braid_stream *stream, short events, size_t low, size_t high)
 {
+    struct braid_session_io *io = braid_session_io_of(stream);
+    uint64_t now = braid_clock();
+
     if (high != 0 && low > high)
         return -1;
     if ((events & EV_READ) != 0) {
         stream->read_low = low;
         stream->read_high = high;
+        if (!io->closed)
+            braid_session_want(io->session, low, now);
     }
     if ((events & EV_WRITE) != 0) {
         stream->write_low = low;
         stream->write_high = high;
     }
-    braid_session_io_touch(braid_session_io_of(stream), braid_clock());
+    braid_session_io_touch(io, now);
     return 0;
 }
 
@@ -220,7 +225,8 @@ bool braid_stream_has_enough(const struct braid_stream *stream)
     if (stream->read_low <= 1)
         return true;
     braid_session_get_stats(braid_session_io_of(stream)->session, &stats);
-    return stats.complete || stats.unread + length_of(stream->input) >= stream->read_low;
+    return stats.complete || stats.full ||
+           stats.unread + length_of(stream->input) >= stream->read_low;
 }
 
 static void drain(struct braid_stream *stream, size_t n)

@@ -326,6 +326,26 @@ START_TEST(the_low_mark_waits_for_enough_or_the_end)
 }
 END_TEST
 
+/* A low mark beyond the window of the moment widens it; one beyond all windows works as they do. */
+START_TEST(the_low_mark_has_room)
+{
+    static const size_t low[] = {1 << 20, 64 << 20}, enough[] = {1 << 20, 8 << 20};
+    static uint8_t got[1 << 16];
+    unsigned once = 1;
+    size_t n, sum = 0;
+
+    open_via(1);
+    ck_assert_int_eq(braid_stream_setwatermark(server.stream, EV_READ, low[_i], 0), 0);
+    while (sum < 10 << 20 && braid_stream_write(client.stream, got, sizeof got) == 0)
+        sum += sizeof got;
+    ck_assert(run_until(base, has_read, &once, PATIENCE));
+    sum = 0;
+    while ((n = braid_stream_read(server.stream, got, sizeof got)) > 0)
+        sum += n;
+    ck_assert_uint_ge(sum, enough[_i]);
+}
+END_TEST
+
 /* The input never holds more than its mark, and draining it brings the rest. */
 START_TEST(the_input_is_bounded_and_refilled)
 {
@@ -514,6 +534,7 @@ int main(void)
     tcase_add_test(tcase, reserving_waits_for_what_was_written);
     tcase_add_test(tcase, the_high_mark_refuses_and_the_low_one_tells);
     tcase_add_test(tcase, the_low_mark_waits_for_enough_or_the_end);
+    tcase_add_loop_test(tcase, the_low_mark_has_room, 0, 2);
     tcase_add_test(tcase, the_input_is_bounded_and_refilled);
     tcase_add_test(tcase, a_buffer_takes_all_that_arrived);
     tcase_add_test(tcase, a_disabled_half_waits);

@@ -4,8 +4,8 @@
  * @brief One session, seen by the application: a reliable byte stream in each direction.
  *
  * EV_READ and EV_WRITE, libevent's, name its halves. Callbacks run from the event loop only, never
- * from inside a call of the caller's, and inside one any call is allowed, braid_stream_free() of
- * the same stream included.
+ * from inside a call of the caller's, and inside one any call but braid_context_free() is allowed,
+ * braid_stream_free() of the same stream included.
  */
 #ifndef BRAID_STREAM_H
 #define BRAID_STREAM_H
@@ -109,10 +109,12 @@ BRAID_EXPORT void braid_stream_disable(struct braid_stream *stream, short events
 /**
  * Sets the marks between which a half works.
  *
- * For EV_READ: readcb is called when at least `low` bytes can be read (or all that will ever come);
- * what braid_stream_get_input() holds is at most `high`, the rest waits in the stream, whose window
- * is what bounds it. For EV_WRITE: writecb is called when of what was written no more than `low`
- * bytes wait for room in the stream; a write that would make it more than `high` fails.
+ * For EV_READ: readcb is called when at least `low` bytes can be read, or all that will ever come,
+ * or all that fit (see braid_options_set_window(), and less where memory is short); what
+ * braid_stream_get_input() holds is at most `high`, the rest waits in the stream, whose window is
+ * what bounds it. For EV_WRITE: writecb is called when of what was written no more than `low` bytes
+ * wait for room in the stream; a write that is longer than `high`, together with what waits
+ * already, is refused.
  *
  * @param events EV_READ, EV_WRITE, or both
  * @param low    default 0
@@ -169,8 +171,9 @@ BRAID_EXPORT int braid_stream_write(struct braid_stream *stream, const void *dat
 /**
  * Sends all that is in a buffer and leaves it empty. Pieces of 16 KiB and more are not copied: the
  * stream keeps them until the peer has acknowledged their bytes. So does it with references
- * (evbuffer_add_reference()), whose cleanup is then run from the loop, or from where the stream or
- * its context is freed, and must not use libbraid.
+ * (evbuffer_add_reference()), whose cleanup is then run from the loop, or from where the stream is
+ * reset or freed or its context is, for smaller ones from this very call; it must not use libbraid,
+ * nor wait for a lock that its caller holds.
  *
  * @return as braid_stream_write(); after -1 the buffer is as it was
  */
