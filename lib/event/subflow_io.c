@@ -191,12 +191,20 @@ void braid_subflow_io_drop(struct braid_subflow_io *subflow)
     transport.ops->close(&transport);
 }
 
+/* Closes it before its end. In the seed's format an end in order would be the end of the stream. */
+static void break_off(const struct braid_session *session, struct braid_transport *transport)
+{
+    if (braid_session_speaks_seed(session))
+        braid_sockopt_abort(transport->fd);
+    transport->ops->close(transport);
+}
+
 void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid_subflow *last,
                             int error)
 {
     struct braid_context *context = subflow->io->context;
+    const struct braid_session *session = subflow->io->session;
     struct braid_transport transport = subflow->transport;
-    bool seed = braid_session_speaks_seed(subflow->io->session);
 
     if (last != NULL)
         braid_past_add(subflow->io, subflow, last, error == BRAID_OK ? "closed" : "lost");
@@ -206,9 +214,7 @@ void braid_subflow_io_close(struct braid_subflow_io *subflow, const struct braid
         braid_linger_start(context, &transport);
         return;
     }
-    if (seed)
-        braid_sockopt_abort(transport.fd); /* an end in order would be the end of the stream */
-    transport.ops->close(&transport);
+    break_off(session, &transport);
 }
 
 /* The transport is of no use any more; why: in words, for the log. */
@@ -228,7 +234,7 @@ static void lose(struct braid_subflow_io *subflow, int error, enum braid_log_kin
               braid_sockaddr_text(&subflow->peer.sa, buf, sizeof buf), why);
     braid_past_add(io, subflow, core, "lost");
     detach(subflow, true);
-    transport.ops->close(&transport);
+    break_off(io->session, &transport);
     braid_subflow_lost(core, error, now);
 }
 

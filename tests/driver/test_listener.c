@@ -361,6 +361,47 @@ START_TEST(broken_frames_end_the_subflow)
 }
 END_TEST
 
+struct ending {
+    int fd;
+    bool in_order;
+};
+
+/* Throws away what comes; true once the connection is over, with an end in order or without. */
+static bool is_over(void *arg)
+{
+    struct ending *ending = arg;
+    char bytes[4096];
+    ssize_t n;
+
+    do
+        n = recv(ending->fd, bytes, sizeof bytes, 0);
+    while (n > 0);
+    ending->in_order = n == 0;
+    return n == 0 || errno != EAGAIN;
+}
+
+/* Whoever breaks a stream of the seed's off says so, for an end in order is a success there. */
+START_TEST(a_lost_subflow_of_the_seeds_is_reset)
+{
+    static const uint8_t opening[16] = {[7] = 1, [15] = 1};
+    struct ending ending;
+
+    ck_assert_int_eq(braid_options_set_protocol(w.options, BRAID_PROTOCOL_SEED), 0);
+    braid_listener_free(w.listener);
+    w.listener = world_listen(&w);
+    w.script.to_send = 16 << 20;
+    ending.fd = stranger_connect(&w, NULL);
+    ck_assert_int_eq(send(ending.fd, opening, sizeof opening, 0), sizeof opening);
+    ck_assert(run_until(w.base, accepted_one, NULL, PATIENCE));
+    ck_assert_int_eq(send(ending.fd, "\x09", 1, 0), 1); /* no message begins so */
+    ck_assert(run_until(w.base, app_over, &w.apps[0], PATIENCE));
+    ck_assert(w.apps[0].error);
+    ck_assert(run_until(w.base, is_over, &ending, PATIENCE));
+    ck_assert(!ending.in_order);
+    close(ending.fd);
+}
+END_TEST
+
 /* Nothing is made that would go in clear though a key was given, or that the format cannot do. */
 START_TEST(the_seeds_format_has_no_security)
 {
@@ -409,6 +450,7 @@ static Suite *suite(void)
     tcase_add_test(t, flood_of_silence);
     tcase_add_test(t, out_of_descriptors);
     tcase_add_loop_test(t, broken_frames_end_the_subflow, 0, 3);
+    tcase_add_test(t, a_lost_subflow_of_the_seeds_is_reset);
     tcase_add_test(t, the_seeds_format_has_no_security);
     suite_add_tcase(s, t);
     return s;
