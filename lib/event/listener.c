@@ -34,8 +34,8 @@ static void pause_accepting(struct braid_listener *listener, int number)
     braid_log(listener->context, BRAID_LOG_WARNING, BRAID_LOG_ACCEPT,
               "cannot accept subflows for now: %s; raise the limit on open files",
               strerrordesc_np(number));
-    event_del(&listener->event);
-    (void)event_add(&listener->pause, &tv);
+    if (event_add(&listener->pause, &tv) == 0) /* else it is tried again at once */
+        event_del(&listener->event);
 }
 
 static void on_pause_over(evutil_socket_t fd, short what, void *arg)
@@ -260,9 +260,8 @@ static void recheck_one(struct braid_listener *listener)
 
         io->withdrawn = true;
         io->error = BRAID_ERR_SECURITY;
-        braid_session_io_enter(io);
         braid_session_reset(io->session, BRAID_ERR_SECURITY, now);
-        braid_session_io_leave(io, now);
+        braid_session_io_touch(io, now);
     }
     braid_credentials_unref(credentials);
 }

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "context.h"
+#include "credentials.h"
 #include "gate.h"
 #include "handoff.h"
 #include "listener.h"
@@ -610,6 +611,22 @@ void braid_pending_new(struct braid_context *context, uint64_t listener,
     event_active(&pending->event, EV_READ, 0); /* often, what it says is there already */
 }
 
+/* Whether who it has proven to be may still come in: that may have changed on the way here. */
+static bool is_admitted(const struct braid_pending *pending)
+{
+    const struct braid_listener *listener =
+        braid_listener_find(pending->context, pending->listener);
+    struct braid_credentials *credentials;
+    bool admitted;
+
+    if (listener == NULL || listener->options.security == NULL)
+        return true;
+    credentials = braid_security_credentials(listener->options.security);
+    admitted = braid_credentials_admit(credentials, braid_transport_identity(&pending->transport));
+    braid_credentials_unref(credentials);
+    return admitted;
+}
+
 void braid_pending_adopt(struct braid_context *context, struct braid_handoff *handoff)
 {
     struct braid_pending *pending = add(context, handoff->listener, &handoff->transport,
@@ -622,7 +639,9 @@ void braid_pending_adopt(struct braid_context *context, struct braid_handoff *ha
     }
     braid_transport_move(&pending->transport, &context->scratch);
     pending->claim = handoff->claim;
-    if (braid_handoff_restore(handoff, context, &rest))
+    if (!is_admitted(pending))
+        drop(pending, BRAID_LOG_HANDSHAKE, "its key is not accepted any more");
+    else if (braid_handoff_restore(handoff, context, &rest))
         greeted(pending, &handoff->hello, &rest);
     else
         drop(pending, BRAID_LOG_SILENT, "out of memory");

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,6 +17,7 @@
 #include "core/wire.h"
 #include "event/clock.h"
 #include "event/context.h"
+#include "event/listener.h"
 #include "event/security.h"
 #include "event/session_io.h"
 #include "event/transport_tls.h"
@@ -586,6 +588,7 @@ START_TEST(withdrawn_key)
     mail = &w.apps[web == &w.apps[0] ? 1 : 0];
 
     replace(MAIL);
+    ck_assert(!web->error); /* that is told from the loop */
     ck_assert(run_until(w.base, app_over, web, PATIENCE));
     ck_assert_int_eq(web->reason, BRAID_ERR_SECURITY);
     ck_assert(run_until(w.base, app_over, &app, PATIENCE));
@@ -605,6 +608,71 @@ START_TEST(withdrawn_key)
     app_send(mail);
     app_send(&other);
     check_whole(&other);
+}
+END_TEST
+
+/* ---- on the way from one thread to another ---- */
+
+static void on_worker_stream(struct braid_listener *listener, struct braid_stream *stream,
+                             void *arg)
+{
+    (void)listener;
+    (*(unsigned *)arg)++;
+    braid_stream_free(stream);
+}
+
+static bool has_mail(void *context)
+{
+    return !STAILQ_EMPTY(&((struct braid_context *)context)->mailbox);
+}
+
+static bool has_no_mail(void *context)
+{
+    return !has_mail(context);
+}
+
+/*
+ * A subflow whose key one thread has seen waits for the thread that its session is to live in,
+ * while that key is withdrawn.
+ */
+START_TEST(key_withdrawn_on_the_way)
+{
+    struct braid_group *group = braid_group_new();
+    struct braid_context *contexts[2];
+    struct braid_listener *listeners[2];
+    unsigned streams[2] = {0, 0};
+    struct braid_security *fresh = keys(MAIL);
+
+    braid_options_set_security(w.options, accepted);
+    for (int i = 0; i < 2; i++) {
+        contexts[i] = braid_context_new(w.base, group);
+        listeners[i] =
+            braid_listener_new(contexts[i], w.options, w.listen_fd, on_worker_stream, &streams[i]);
+        ck_assert(listeners[i] != NULL);
+    }
+    braid_listener_free(w.listener);
+    w.listener = NULL;
+    event_del(&listeners[1]->event); /* the first one accepts, and is the busier one */
+    atomic_fetch_add(&contexts[0]->session_count, 100);
+    event_del(&contexts[1]->mailbox_event); /* the other one does not look */
+    show(WEB);
+    app_connect(&w, &app);
+    ck_assert(run_until(w.base, has_mail, contexts[1], PATIENCE));
+    braid_security_replace(accepted, fresh);
+    braid_listener_recheck(listeners[0]);
+    braid_listener_recheck(listeners[1]);
+    event_add(&contexts[1]->mailbox_event, NULL);
+    ck_assert(run_until(w.base, has_no_mail, contexts[1], PATIENCE));
+    ck_assert(run_until(w.base, app_over, &app, PATIENCE));
+    ck_assert(app.error && !app.connected);
+    ck_assert_uint_eq(streams[0] + streams[1], 0);
+    atomic_fetch_sub(&contexts[0]->session_count, 100);
+    for (int i = 0; i < 2; i++) {
+        braid_listener_free(listeners[i]);
+        braid_context_free(contexts[i]);
+    }
+    braid_group_free(group);
+    braid_security_free(fresh);
 }
 END_TEST
 
@@ -648,6 +716,7 @@ static Suite *suite(void)
     tcase_add_test(t, session_of_another_key);
     tcase_add_test(t, ended_session_of_another_key);
     tcase_add_test(t, withdrawn_key);
+    tcase_add_test(t, key_withdrawn_on_the_way);
     tcase_add_test(t, added_key);
     suite_add_tcase(s, t);
     return s;
