@@ -80,11 +80,11 @@ void braid_context_free(struct braid_context *context)
         return;
     while (!LIST_EMPTY(&context->listeners))
         braid_listener_free(LIST_FIRST(&context->listeners)->first);
+    while (!LIST_EMPTY(&context->sessions))
+        braid_session_io_abort(LIST_FIRST(&context->sessions));
     braid_group_leave(context);
     while ((handoff = braid_group_collect(context)) != NULL)
         braid_handoff_free(context->group, handoff);
-    while (!LIST_EMPTY(&context->sessions))
-        braid_session_io_abort(LIST_FIRST(&context->sessions));
     while (!LIST_EMPTY(&context->dials))
         braid_dial_cancel(LIST_FIRST(&context->dials));
     braid_pendings_clear(&context->pendings);

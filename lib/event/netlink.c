@@ -255,38 +255,50 @@ static int open_socket(void)
     return fd;
 }
 
-static void open_all(struct braid_netlink *netlink, struct event_base *base)
+/* Opens what is not yet: there may have been no descriptor for it. */
+static void open_missing(struct braid_netlink *netlink, struct event_base *base)
 {
-    netlink->open = true;
-    netlink->fd = open_socket();
-    netlink->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-    event_assign(&netlink->readable, base, netlink->fd, EV_READ | EV_PERSIST, on_news, netlink);
-    event_assign(&netlink->clock, base, netlink->clock_fd, EV_READ | EV_PERSIST, on_clock_set,
-                 netlink);
-    evtimer_assign(&netlink->pause, base, on_pause_over, netlink);
+    if (!netlink->open) {
+        netlink->open = true;
+        netlink->fd = netlink->clock_fd = -1;
+        evtimer_assign(&netlink->pause, base, on_pause_over, netlink);
+    }
+    if (netlink->fd < 0) {
+        netlink->fd = open_socket();
+        event_assign(&netlink->readable, base, netlink->fd, EV_READ | EV_PERSIST, on_news, netlink);
+    }
+    if (netlink->clock_fd < 0) {
+        netlink->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+        event_assign(&netlink->clock, base, netlink->clock_fd, EV_READ | EV_PERSIST, on_clock_set,
+                     netlink);
+    }
 }
 
 void braid_netlink_start(struct braid_netlink *netlink, struct event_base *base, braid_news_cb cb,
                          void *arg)
 {
+    bool begins = !netlink->running;
+    bool no_news = begins || netlink->fd < 0;
+    bool no_clock = begins || netlink->clock_fd < 0;
     struct braid_news old = {.better = false};
 
-    if (netlink->running)
+    if (!no_news && !no_clock)
         return;
-    if (!netlink->open)
-        open_all(netlink, base);
+    open_missing(netlink, base);
     netlink->running = true;
     netlink->cb = cb;
     netlink->arg = arg;
-    if (netlink->fd >= 0) {
+    if (no_news && netlink->fd >= 0) {
         collect(netlink, &old); /* what nobody was interested in */
         event_add(&netlink->readable, NULL);
     }
-    if (netlink->clock_fd >= 0) {
+    if (no_clock && netlink->clock_fd >= 0) {
         arm_clock(netlink);
         event_add(&netlink->clock, NULL);
     }
-    braid_netlink_compare(netlink, &old, read_clock(CLOCK_BOOTTIME), read_clock(CLOCK_MONOTONIC));
+    if (begins)
+        braid_netlink_compare(netlink, &old, read_clock(CLOCK_BOOTTIME),
+                              read_clock(CLOCK_MONOTONIC));
 }
 
 void braid_netlink_stop(struct braid_netlink *netlink)

@@ -33,7 +33,7 @@ typedef void (*braid_news_cb)(const struct braid_news *news, void *arg);
 struct braid_netlink {
     bool open;
     bool running;
-    int fd;         /* -1: the kernel gives no news */
+    int fd;         /* -1: the kernel gives no news, for now */
     int clock_fd;   /* -1: nor of sleep */
     int64_t asleep; /* microseconds that the machine has been asleep since it was started */
     struct event readable;
@@ -43,7 +43,10 @@ struct braid_netlink {
     void *arg;
 };
 
-/* Starts to bring news; harmless when it does. Without netlink it stays silent. */
+/*
+ * Starts to bring news; harmless when it does. Without netlink, or a descriptor for it, there are
+ * none until the next call.
+ */
 void braid_netlink_start(struct braid_netlink *netlink, struct event_base *base, braid_news_cb cb,
                          void *arg);
 

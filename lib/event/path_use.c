@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "path_use.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "clock.h"
@@ -65,10 +66,14 @@ static const struct sockaddr *sockaddr_of(const struct braid_address *address)
 static bool has_way_to(const struct braid_path *path, const struct sockaddr *target,
                        struct braid_route_answer *answer)
 {
+    int number;
+
     if (target->sa_family != AF_INET && target->sa_family != AF_INET6)
         return true;
-    return braid_route_of_path(path, target, true, answer) == 0 &&
-           braid_route_link_runs(answer->interface);
+    number = braid_route_of_path(path, target, true, answer);
+    if (number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM)
+        return true; /* nothing is known against it */
+    return number == 0 && braid_route_link_runs(answer->interface);
 }
 
 /* Whether there is a way now to where the path led last, or to any of its addresses. */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <event2/event.h>
@@ -207,12 +208,19 @@ START_TEST(the_kernel_tells)
 {
     struct event_base *base = event_base_new();
     struct braid_netlink netlink = {.open = false};
+    struct rlimit old, none;
 
     if (unshare(CLONE_NEWNET) != 0) {
         printf("skipped: no network namespace can be made here\n");
         event_base_free(base);
         return;
     }
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    braid_netlink_start(&netlink, base, on_news, NULL); /* there is no descriptor for it */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
     braid_netlink_start(&netlink, base, on_news, NULL);
     wait_for_news(base);
     ck_assert_uint_eq(told, 0);

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "event/clock.h"
 #include "event/connector.h"
@@ -244,6 +245,30 @@ START_TEST(subflows_go_with_their_source)
 }
 END_TEST
 
+/* Without a descriptor nobody can be asked for the way: that says nothing against it. */
+START_TEST(no_descriptor_to_ask_with)
+{
+    const struct braid_news news = {.better = true};
+    struct braid_netlink *netlink = &w.local->paths.netlink;
+    struct braid_stream_info info;
+    struct rlimit old, none;
+
+    app_connect_paths(&w, &app, paths, 2);
+    ck_assert(wait_subflows(&app, 2, PATIENCE));
+    ck_assert(run_until(w.base, connected, &app, PATIENCE));
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    netlink->cb(&news, netlink->arg);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+    ck_assert_str_eq(state_of(paths[0]), "up");
+    ck_assert_str_eq(state_of(paths[1]), "up");
+    braid_stream_get_info(app.stream, &info);
+    ck_assert_uint_eq(info.subflows_lost, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("path_changes");
@@ -259,6 +284,7 @@ int main(void)
     tcase_add_test(tc, backup_follows_an_early_silence);
     tcase_add_test(tc, one_probe_then_all);
     tcase_add_test(tc, subflows_go_with_their_source);
+    tcase_add_test(tc, no_descriptor_to_ask_with);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

@@ -51,8 +51,9 @@ BRAID_EXPORT void braid_group_free(struct braid_group *group);
  * Limits the memory of all the group's sessions together; before the first context.
  *
  * From 70 % of it on windows grow no more and new sessions get small ones. From 90 % on new
- * sessions are refused, and streams take nothing more from applications. Beyond it the sessions
- * that hold the most are reset.
+ * sessions are refused, and streams have no room for more from applications. Beyond it the sessions
+ * that hold the most are reset. What braid_stream_write() keeps until a stream has room, and what
+ * braid_stream_get_input() has taken out of it, is not counted: its high marks bound that.
  *
  * @param bytes about: each context's share is known to 64 KiB; 0, the default: no limit
  */
@@ -136,7 +137,8 @@ BRAID_EXPORT struct braid_context *braid_context_new(struct event_base *base,
 /**
  * Frees a context with all that is still in it: streams are reset (what the socket takes at once
  * is sent), listeners and dials freed. The resolver may end in the loop only: run it once more with
- * EVLOOP_NONBLOCK before the base is freed. NULL is allowed.
+ * EVLOOP_NONBLOCK before the base is freed. Not to be called from a callback of the context's own.
+ * NULL is allowed.
  */
 BRAID_EXPORT void braid_context_free(struct braid_context *context);
 
@@ -144,7 +146,9 @@ BRAID_EXPORT void braid_context_free(struct braid_context *context);
 BRAID_EXPORT void braid_context_set_log_cb(struct braid_context *context, braid_log_cb cb,
                                            void *arg);
 
-/** Bytes of memory that the context's sessions and buffers hold now, the pool's reserve included.
+/**
+ * Bytes of memory that the context's sessions hold now, the pool's reserve included; what is
+ * counted for braid_group_set_max_memory().
  */
 BRAID_EXPORT size_t braid_context_get_memory(const struct braid_context *context);
 

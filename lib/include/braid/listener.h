@@ -29,10 +29,11 @@ typedef void (*braid_listener_cb)(struct braid_listener *listener, struct braid_
 /**
  * Listens for subflows on a socket.
  *
- * A first flight that is not a valid preamble, handshake and HELLO within 5 s is closed, and so is
- * the oldest one waiting when more than 1,024 are; each with a log line (rate-limited) that names
- * the peer. With a security set in the options, so is one that asks for none. Running out of
- * descriptors pauses accepting for 100 ms at a time; nobody in the backlog is lost.
+ * A first flight that is not a valid preamble, handshake and HELLO in time is closed, and so is the
+ * oldest one waiting when too many are (see braid_group_set_hello_time() and
+ * braid_group_set_max_half_open()); each with a log line (rate-limited) that names the peer. With a
+ * security set in the options, so is one that asks for none. Running out of descriptors pauses
+ * accepting for 100 ms at a time; nobody in the backlog is lost.
  *
  * @param options copied; NULL: the defaults
  * @param fd      a listening socket, non-blocking; the listener keeps a duplicate of it, so several
