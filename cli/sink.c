@@ -28,6 +28,7 @@ struct sink {
     bool waits;   /* it is shared and blocks: ask poll(2), and write no more than surely fits */
     char *target; /* the file's name; NULL: it is none */
     char *temp;   /* what it is called until it is whole */
+    int dir_fd;   /* the directory of both; -1: it may not be read */
     mode_t mode;  /* that it gets then */
     off_t written;
     off_t flushed;
@@ -55,17 +56,35 @@ static mode_t default_mode(void)
     return 0666 & ~mask;
 }
 
-/* The name beside a file; NULL: out of memory. */
-static char *beside(const char *target)
+/*
+ * A file beside the target, and the directory, so that nothing can fail for want of a descriptor
+ * once the file has its name. Returns 0 or an errno.
+ */
+static int open_beside(struct sink *sink)
 {
-    char *copy = strdup(target);
+    char *copy = strdup(sink->target);
+    const char *dir = copy != NULL ? dirname(copy) : NULL;
     char *temp = NULL;
+    int error = 0;
 
-    if (copy != NULL && asprintf(&temp, "%s/.braid.XXXXXX", dirname(copy)) < 0) {
-        temp = NULL;
+    if (dir == NULL || asprintf(&temp, "%s/.braid.XXXXXX", dir) < 0) {
+        free(copy);
+        return ENOMEM;
+    }
+    sink->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (sink->dir_fd < 0 && errno != EACCES) { /* one may write to what one may not read */
+        error = errno;
+    } else {
+        sink->fd = mkostemp(temp, O_CLOEXEC);
+        error = sink->fd < 0 ? errno : 0;
     }
     free(copy);
-    return temp;
+    if (error != 0) {
+        free(temp);
+        return error;
+    }
+    sink->temp = temp;
+    return 0;
 }
 
 /* A file: st is of what has the name already, NULL: nothing has. Returns 0 or an errno. */
@@ -80,19 +99,7 @@ static int open_file(struct sink *sink, const char *name, const struct stat *st)
         return errno;
     }
     sink->mode = st != NULL ? st->st_mode & 07777 : default_mode();
-    sink->temp = beside(sink->target);
-    if (sink->temp == NULL) {
-        return ENOMEM;
-    }
-    sink->fd = mkostemp(sink->temp, O_CLOEXEC);
-    if (sink->fd < 0) {
-        int error = errno;
-
-        free(sink->temp);
-        sink->temp = NULL;
-        return error;
-    }
-    return 0;
+    return open_beside(sink);
 }
 
 /*
@@ -128,9 +135,16 @@ static int open_sink(struct sink *sink, const char *name)
 {
     struct stat st;
 
+    sink->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* by now, while it can still fail */
+    if (sink->done_fd < 0) {
+        return errno;
+    }
     if (strcmp(name, "-") == 0) {
         sink->fd = STDOUT_FILENO;
         sink->owned = false;
+        if ((fcntl(sink->fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+            return EBADF; /* it is closed */
+        }
         if (fstat(sink->fd, &st) != 0) {
             return errno;
         }
@@ -158,6 +172,7 @@ struct sink *sink_open(const char *name, char *why, size_t size)
 
     if (sink != NULL) {
         sink->fd = -1;
+        sink->dir_fd = -1;
         sink->done_fd = -1;
         sink->owned = true;
         error = open_sink(sink, name);
@@ -193,6 +208,9 @@ void sink_free(struct sink *sink)
     }
     if (sink->owned && sink->fd >= 0) {
         close(sink->fd);
+    }
+    if (sink->dir_fd >= 0) {
+        close(sink->dir_fd);
     }
     free(sink->temp);
     free(sink->target);
@@ -259,28 +277,6 @@ int sink_wait(struct sink *sink, struct event_base *base, sink_cb cb, void *arg)
 
 /* ---- finishing ---- */
 
-/* The name is in the directory, and that has to reach the disk too. Returns 0 or an errno. */
-static int sync_directory(const char *target)
-{
-    char *copy = strdup(target);
-    int error = 0;
-    int fd;
-
-    if (copy == NULL) {
-        return ENOMEM;
-    }
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(copy);
-    if (fd < 0) {
-        return errno == EACCES ? 0 : errno; /* one may write to what one may not read */
-    }
-    if (fsync(fd) != 0 && errno != EINVAL) {
-        error = errno;
-    }
-    close(fd);
-    return error;
-}
-
 static int finish(struct sink *sink)
 {
     if (sink->target == NULL) {
@@ -297,7 +293,8 @@ static int finish(struct sink *sink)
     }
     free(sink->temp);
     sink->temp = NULL;
-    return sync_directory(sink->target);
+    /* The name is in the directory, and that has to reach the disk too. */
+    return sink->dir_fd >= 0 && fsync(sink->dir_fd) != 0 && errno != EINVAL ? errno : 0;
 }
 
 static void *run(void *arg)
@@ -340,10 +337,6 @@ int sink_finish(struct sink *sink, struct event_base *base, sink_done_cb cb, voi
 {
     sink->done_cb = cb;
     sink->done_arg = arg;
-    sink->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (sink->done_fd < 0) {
-        return errno;
-    }
     sink->done_event = event_new(base, sink->done_fd, EV_READ, callback_done, sink);
     if (sink->done_event == NULL || event_add(sink->done_event, NULL) != 0) {
         return ENOMEM;
