@@ -2,9 +2,11 @@
 /*
  * braid: the commands for people. Each command has a file of its own and reads its own options.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command_file.h"
 #include "cli/command_keygen.h"
@@ -43,10 +45,26 @@ static void print_help(FILE *out)
           out);
 }
 
+/*
+ * What is closed of standard input, output and error stays closed for use, but its number is taken:
+ * else a socket would get it, and what is printed would go out there.
+ */
+static void keep_standard_numbers(void)
+{
+    int taken = STDIN_FILENO;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && taken >= 0; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            taken = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    keep_standard_numbers();
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(name, commands[i].name) == 0) {
             /* getopt(3) puts argv[0] before what it has to say. */

@@ -3,6 +3,7 @@
  * braidd: wires the parts together, and waits for signals while the workers serve.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -330,12 +331,28 @@ static void print_route(const char *line, bool command)
     fprintf(stderr, "%s%s\n", command ? "  " : "", line);
 }
 
+/*
+ * What is closed of standard input, output and error stays closed for use, but its number is taken:
+ * else a socket would get it, and what is printed would go out there.
+ */
+static void keep_standard_numbers(void)
+{
+    int taken = STDIN_FILENO;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && taken >= 0; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) {
+            taken = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
     struct config *config;
     int result = EXIT_SUCCESS;
 
+    keep_standard_numbers();
     if (options_parse(&options, argc, argv) != 0) {
         fprintf(stderr, "braidd: %s\n", options.error);
         return OPTIONS_EXIT_USAGE;

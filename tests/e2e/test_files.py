@@ -357,6 +357,18 @@ def test_a_bad_file(command, role, name, words):
     assert result.stderr.startswith(f'braid {command}: {name}: ') and words in result.stderr
 
 
+def test_standard_output_that_is_closed(world, protocol):
+    """Nothing else gets its number, as what is printed at the end would go there."""
+    source, target = make(world.path('source'), 2_000_000), world.path('target')
+    serving, address = server(world, protocol, 'pull', target)
+    pushing = client(world, address, 'push', source, preexec_fn=lambda: os.close(1))
+    assert pushing.wait()[0] == 0
+    assert_good(serving)
+    assert content(target) == content(source)
+    assert_failed(client(world, address, 'pull', '-', preexec_fn=lambda: os.close(1)),
+                  '-: Bad file descriptor')
+
+
 def test_permission_denied(world):
     """As a user who may not: a file, and a directory."""
     if os.geteuid() != 0:
