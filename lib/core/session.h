@@ -86,6 +86,7 @@ struct braid_action {
 
 /* What the driver can learn of a subflow's socket (tcp_info, SIOCOUTQ). */
 struct braid_sample {
+    bool closed;  /* TCP has given it up, or it has ended both ways */
     uint32_t rtt; /* smoothed, microseconds */
     uint32_t rttvar;
     uint32_t min_rtt;

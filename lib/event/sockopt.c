@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#define STATE_CLOSE 7 /* TCP_CLOSE of <netinet/tcp.h>, which does not go with <linux/tcp.h> */
+
 /* Kernels 6.15 and 6.11 and on; not in Debian 12's headers. */
 #define BRAID_TCP_RTO_MAX_MS 44
 #define BRAID_TCP_RTO_MIN_US 45
@@ -120,6 +122,7 @@ bool braid_sockopt_sample(int fd, struct braid_sample *sample)
     if (len < offsetof(struct tcp_info, tcpi_bytes_received))
         return false;
     *sample = (struct braid_sample){
+        .closed = info.tcpi_state == STATE_CLOSE,
         .rtt = info.tcpi_rtt,
         .rttvar = info.tcpi_rttvar,
         .min_rtt = info.tcpi_min_rtt,

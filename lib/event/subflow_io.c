@@ -342,6 +342,9 @@ static void sample(struct braid_subflow_io *subflow, uint64_t now)
     if (!subflow->transport.tcp || !braid_sockopt_sample(subflow->transport.fd, &taken))
         return;
     subflow->busy = taken.outq > 0;
+    /* Behind the peer's FIN there is no event that would tell. */
+    if (taken.closed && subflow->ended && !subflow->shut && subflow->condemned == NULL)
+        braid_subflow_io_condemn(subflow, "the connection broke off");
     if (!subflow->paced && taken.rtt >= PACED_FROM && taken.cwnd >= PACED_WINDOW) {
         subflow->paced = true;
         braid_sockopt_pace(subflow->transport.fd);
